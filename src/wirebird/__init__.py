@@ -1,0 +1,1 @@
+"""Wirebird: WebSocket for Python."""
