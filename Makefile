@@ -1,0 +1,99 @@
+# Every target makes its own environment in .venv, with PYTHON (3.11 or newer), and keeps it up
+# to date with pyproject.toml; `make help` lists the targets.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+WORKERS ?= auto
+FUZZ_SECONDS ?= 60
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test test-all lint format autobahn bench fuzz clean
+
+help:
+	@echo 'make run        start the demonstration server and print the URL to open'
+	@echo 'make test       the tests (WORKERS=auto, ARGS=... for pytest)'
+	@echo 'make test-all   the slow tests too, the fuzzers for a short time, all of Autobahn'
+	@echo 'make lint       ruff and mypy'
+	@echo 'make format     let ruff format the sources'
+	@echo 'make autobahn   the Autobahn|Testsuite, both roles; needs Python 2.7 (QUICK=1: a part)'
+	@echo 'make bench      compare an echo with the websockets library'
+	@echo 'make fuzz       run each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo 'make clean      remove what these made, .venv too'
+	@echo 'PYTHON=...      another interpreter than python3, for a new .venv'
+
+# The environment comes in three steps, so that `make run` waits only for what it needs.
+
+$(VENV)/.python:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo "Python 3.11 or newer is needed: '$(PYTHON)' was not found; say PYTHON=/path/to/python" >&2; \
+	  exit 1; }
+	@$(PYTHON) -c 'import sys; v = "%d.%d.%d" % sys.version_info[:3]; \
+	  sys.version_info >= (3, 11) or sys.exit( \
+	  "Python 3.11 or newer is needed: $(PYTHON) is " + v + "; say PYTHON=/path/to/python")'
+	@echo "making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "$(PYTHON) cannot make an environment; on Debian: apt-get install python3-venv" >&2; \
+	  exit 1; }
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.run: pyproject.toml $(VENV)/.python
+	@echo "installing Wirebird into $(VENV)"
+	@$(PIP) install --editable '.[cli,proxy,router]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@echo "installing what the tests need into $(VENV)"
+	@$(PIP) install --group dev
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	@echo "installing atheris into $(VENV)"
+	@$(PIP) install 'atheris>=2.3'
+	@touch $@
+
+run: $(VENV)/.run
+	@echo 'open http://127.0.0.1:8765/ (Ctrl-C ends the server)'
+	@$(BIN)/wirebird serve $(ARGS)
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not slow' $(ARGS)
+
+test-all: $(VENV)/.dev
+	@$(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
+	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory autobahn
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+autobahn: $(VENV)/.dev
+	@$(BIN)/python autobahn/run.py $(if $(QUICK),--quick) $(ARGS)
+
+bench: $(VENV)/.dev
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+# A target ends by itself after its time; what it finds, it leaves in reports/fuzz.
+fuzz: $(VENV)/.fuzz
+	@mkdir -p reports/fuzz
+	@set -e; for target in fuzz/fuzz_*.py; do \
+	  echo "$$target for $(FUZZ_SECONDS) s"; \
+	  $(BIN)/python $$target -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 \
+	    -artifact_prefix=reports/fuzz/ $(ARGS); \
+	done
+
+clean:
+	@rm -rf $(VENV) build dist reports .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	  .coverage htmlcov src/*.egg-info
+	@find src tests autobahn benchmarks fuzz examples -name __pycache__ -prune \
+	  -exec rm -rf {} + 2>/dev/null || true
