@@ -110,6 +110,7 @@ MAX_REASON_BYTES = MAX_CONTROL_PAYLOAD_BYTES - 2
 # Limits that Wirebird chooses; each can be changed per connection unless said otherwise.
 MAX_MESSAGE_BYTES = 2**20
 MAX_FRAGMENTS = 131_072
+MAX_DEFLATE_STREAMS = 1024  # fixed: in a message; two bytes ask for one, which costs much more
 MAX_QUEUE_FRAMES = 16
 MAX_UNREAD_BYTES = 256 * 1024  # fixed: above it, reading pauses
 MAX_DISCARDED_BYTES = 2**20  # fixed: what a failed connection still reads before it is cut

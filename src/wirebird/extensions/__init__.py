@@ -1,0 +1,7 @@
+"""Extensions, where users of ``websockets`` look for them."""
+
+from __future__ import annotations
+
+from ..core.extensions.base import ClientExtensionFactory, Extension, ServerExtensionFactory
+
+__all__ = ["ClientExtensionFactory", "Extension", "ServerExtensionFactory"]
