@@ -1,0 +1,364 @@
+"""What comes in: one buffer, and two places in it.
+
+    | read already |  frames ahead  |  what has come of the next  |
+                   ^ _read          ^ _scan
+
+The *scanner* looks at headers as soon as they come: it judges them, counts data frames, hands
+control frames over, and stops at the first violation or at a Close. The *reader* comes behind it,
+when somebody asks for a message: it unmasks, decodes and checks payloads. A frame costs no object
+while it waits; what nobody asks for is the backpressure. RFC 6455, 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from ..exceptions import PayloadTooBig, ProtocolError, TooManyFragments
+from .extensions.base import Extension
+from .frames import RSV1, RSV2, RSV3, Frame, Header, parse_header
+from .masking import apply_mask
+from .messages import MessageOrder, Reassembly, SizeLimits
+from .rules import MAX_UNREAD_BYTES, Opcode
+from .types import BytesLike
+
+__all__ = ["Inbound", "Trace"]
+
+Trace = Callable[[bool, Frame], None]
+"""Told of each frame that goes by: whether it was sent, and the frame as its sender meant it."""
+
+_COMPACT_BYTES = 64 * 1024
+
+
+class Inbound:
+    """The receiving half of an open connection.
+
+    Args:
+        masked: whether the peer must mask its frames: it is a client.
+        extensions: negotiated, in order.
+        limits: on the size of messages.
+        max_fragments: of one message; None for no limit.
+        marks: the (high, low) number of complete unread frames at which reading should pause and
+            resume; None for no mark.
+        on_control: called with opcode and payload of each control frame when it comes; what it
+            raises is a violation.
+    """
+
+    def __init__(
+        self,
+        *,
+        masked: bool,
+        extensions: Sequence[Extension],
+        limits: SizeLimits,
+        max_fragments: int | None,
+        marks: tuple[int | None, int | None],
+        on_control: Callable[[Opcode, bytes], None],
+    ) -> None:
+        self.masked = masked
+        self.extensions = tuple(reversed(extensions))
+        self.limits = limits
+        self.message = Reassembly()
+        self.violation: Exception | None = None
+        self.is_ended = False
+        self.trace: Trace | None = None
+        self._order = MessageOrder(limits, max_fragments)
+        self._high, self._low = marks
+        self._on_control = on_control
+        self._first_rsv = _union(extension.first_frame_rsv for extension in extensions)
+        self._other_rsv = _union(extension.other_frame_rsv for extension in extensions)
+        # The reader has _buffer; the scanner has _ahead, the same object until ``skip_ahead``.
+        self._buffer = self._ahead = bytearray()
+        self._read = 0
+        self._scan = 0
+        self._scanned: Header | None = None  # the header before _scan ...
+        self._scanned_at = 0  # ... and where it is
+        self._unread_frames = 0  # data frames that the scanner has passed, the reader has not
+        # The data frame that is being read.
+        self._header: Header | None = None
+        self._left = 0
+        self._raw: bytearray | None = None  # payload of one that extensions must see whole
+
+    # What comes
+
+    def feed(self, data: BytesLike) -> None:
+        """Take bytes from the network; after the end, they are left out."""
+        if not self.is_ended:
+            self._ahead += data
+
+    def scan(self) -> None:
+        """Look at the headers of all frames that have come."""
+        while self._scan_one():
+            pass
+        if self._ahead is not self._buffer:
+            gone = min(self._scan, len(self._ahead))
+            del self._ahead[:gone]
+            self._scan -= gone
+
+    def end(self) -> None:
+        """Leave out whatever else comes; complete frames before the end can still be read."""
+        self.is_ended = True
+        if self._ahead is not self._buffer:
+            self._ahead = self._buffer
+            self._scan = len(self._buffer)
+            self._scanned = None
+        else:
+            del self._buffer[max(self._scan, self._read) :]
+
+    def drop(self) -> None:
+        """End the input, and leave out what was not read as well."""
+        self._buffer.clear()
+        self._read = self._unread_frames = 0
+        self._header = self._raw = None
+        self.message.reset()
+        self.end()
+        self._scan = 0
+
+    def skip_ahead(self) -> None:
+        """From here on, look at headers only: payloads that are not yet complete are left out."""
+        if self._ahead is not self._buffer:
+            return
+        is_cut = self._scan > len(self._buffer)
+        at = max(self._scanned_at if is_cut else self._scan, self._read)
+        self._ahead = self._buffer[at:]
+        del self._buffer[at:]
+        self._scan -= at
+        self._scanned = None
+        if is_cut:
+            self._unread_frames -= 1
+        if self._header is not None and self._left:
+            self._header = self._raw = None
+            self.message.reset()
+        self.scan()
+
+    # Backpressure
+
+    @property
+    def unread_bytes(self) -> int:
+        """How much waits to be read, headers included."""
+        return len(self._buffer) - self._read
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether a message waits, or a complete frame of one, or what was not looked at yet."""
+        if self.message.is_complete or self._complete_frames:
+            return True
+        return self._ahead is self._buffer and self._scan < len(self._buffer)
+
+    @property
+    def is_above_mark(self) -> bool:
+        """Whether so much is unread that reading should pause."""
+        if self.unread_bytes > MAX_UNREAD_BYTES:
+            return True
+        return self._high is not None and self._complete_frames > self._high
+
+    @property
+    def is_below_mark(self) -> bool:
+        """Whether so little is unread that reading should resume."""
+        if self.unread_bytes > MAX_UNREAD_BYTES // 4:
+            return False
+        return self._low is None or self._complete_frames <= self._low
+
+    @property
+    def _complete_frames(self) -> int:
+        is_cut = self._ahead is self._buffer and self._scan > len(self._buffer)
+        return self._unread_frames - is_cut
+
+    # The scanner
+
+    def _scan_one(self) -> bool:
+        """Take the next frame's header, if it has come and nothing ended the input."""
+        if self.is_ended:
+            return False
+        try:
+            header = parse_header(self._ahead, self._scan, masked=self.masked)
+            if header is None:
+                if self._scan < len(self._ahead):
+                    self._check_first_byte(self._ahead[self._scan])
+                return False
+            self._check_first_byte(self._ahead[self._scan])
+            end = self._scan + header.size + header.length
+            if header.opcode >= Opcode.CLOSE:
+                if end > len(self._ahead):
+                    return False
+                payload = self._control_payload(header, self._scan)
+                self._passed(header, end)
+                self._on_control(header.opcode, payload)
+            else:
+                self._order.check(header)
+                self._passed(header, end)
+                if self._ahead is self._buffer:
+                    self._unread_frames += 1
+        except (ProtocolError, PayloadTooBig, TooManyFragments, UnicodeDecodeError) as exc:
+            self.violation = exc
+            self.end()
+            return False
+        return True
+
+    def _passed(self, header: Header, end: int) -> None:
+        self._scanned, self._scanned_at = header, self._scan
+        self._scan = end
+
+    def _check_first_byte(self, first: int) -> None:
+        """RFC 6455, 5.2: a reserved bit means nothing unless an extension says what."""
+        rsv = first & (RSV1 | RSV2 | RSV3)
+        if rsv:
+            allowed = self._first_rsv if first & 0x0F in (1, 2) else self._other_rsv
+            if rsv & ~allowed:
+                raise ProtocolError(f"reserved bits must be 0: got {rsv & ~allowed:#04x}")
+
+    def _control_payload(self, header: Header, at: int) -> bytes:
+        at += header.size
+        payload = bytes(self._ahead[at : at + header.length])
+        if header.key:
+            payload = apply_mask(payload, header.key)
+        if self.extensions:
+            payload = bytes(self._decoded(header, payload).data)
+        if self.trace is not None:
+            self.trace(False, Frame(header.opcode, payload))
+        return payload
+
+    def _decoded(self, header: Header, payload: bytes, max_size: int | None = None) -> Frame:
+        rsv = header.rsv
+        bits = bool(rsv & RSV1), bool(rsv & RSV2), bool(rsv & RSV3)
+        frame = Frame(header.opcode, payload, header.fin, *bits)
+        for extension in self.extensions:
+            frame = extension.decode(frame, max_size=max_size)
+        frame.check()
+        return frame
+
+    # The reader
+
+    def advance(self, *, by_frame: bool = False) -> bool:
+        """Read on until a message is complete.
+
+        Args:
+            by_frame: stop at the end of each of its frames.
+
+        Returns:
+            Whether ``message`` has what was asked for; False when more bytes are needed, or when
+            there is nothing more before the end or a violation.
+
+        Raises:
+            ProtocolError, PayloadTooBig, UnicodeDecodeError: the payload is wrong.
+        """
+        message = self.message
+        while not (message.is_complete or (by_frame and message.has_fragment)):
+            if self._header is None and not self._next_header():
+                return False
+            if not self._read_payload():
+                return False
+        return True
+
+    def next_control(self) -> Frame | None:
+        """Return the next control frame before the next data frame, once the scanner had it.
+
+        For those who look at frames; readers of messages pass over it. None when there is none.
+        """
+        if self._header is not None or self.message.is_complete:
+            return None
+        header = self._header_here()
+        if header is None or header.opcode < Opcode.CLOSE:
+            return None
+        at = self._read + header.size
+        payload = bytes(self._buffer[at : at + header.length])
+        self._read = at + header.length
+        return Frame(header.opcode, apply_mask(payload, header.key) if header.key else payload)
+
+    def _header_here(self) -> Header | None:
+        """The header at the reader's place, which the scanner must have passed."""
+        if self._ahead is self._buffer:
+            if self._read == self._scan and not self._scan_one():
+                return None
+            if self._read == self._scanned_at and self._scanned is not None:
+                return self._scanned
+        if self._read >= len(self._buffer):
+            return None
+        return parse_header(self._buffer, self._read, masked=self.masked)
+
+    def _next_header(self) -> bool:
+        while (header := self._header_here()) is not None:
+            self._read += header.size
+            if header.opcode < Opcode.CLOSE:
+                self._header = header
+                self._left = header.length
+                if header.opcode is not Opcode.CONT:
+                    self.message.opcode = header.opcode
+                self._raw = bytearray() if self.extensions else None
+                return True
+            self._read += header.length
+        self._compact()
+        return False
+
+    def _read_payload(self) -> bool:
+        """Take what has come of the frame; return whether it is complete."""
+        header = self._header
+        assert header is not None
+        piece = self._take_bytes(header)
+        message = self.message
+        is_complete = not self._left
+        if self._raw is not None:
+            if is_complete:
+                self._add_decoded(header, bytes(self._raw) + piece if self._raw else piece)
+            else:
+                self._raw += piece
+        elif is_complete and header.fin and header.opcode is not Opcode.CONT and not message.size:
+            message.add_whole(header.opcode, piece)
+        elif piece or is_complete:
+            message.add(piece, final=is_complete and header.fin)
+        self._compact()
+        if is_complete:
+            self._header = None
+            message.has_fragment = True
+            self._unread_frames -= 1
+            if self.trace is not None and self._raw is None:
+                data = message.tail(header.length)
+                self.trace(False, Frame(header.opcode, data, header.fin))
+        return is_complete
+
+    def _take_bytes(self, header: Header) -> bytes:
+        length = min(self._left, len(self._buffer) - self._read)
+        if length < _COMPACT_BYTES:
+            piece = bytes(self._buffer[self._read : self._read + length])
+        else:
+            with memoryview(self._buffer) as view:
+                piece = bytes(view[self._read : self._read + length])
+        if header.key:
+            turn = (header.length - self._left) % 4
+            key = header.key
+            piece = apply_mask(piece, key[turn:] + key[:turn] if turn else key)
+        self._read += length
+        self._left -= length
+        return piece
+
+    def _add_decoded(self, header: Header, payload: bytes) -> None:
+        limit = self.limits.left(self.message.size)
+        try:
+            frame = self._decoded(header, payload, limit)
+            if limit is not None and len(frame.data) > limit:
+                raise PayloadTooBig(len(frame.data), limit)
+        except PayloadTooBig as exc:
+            if self.message.size:
+                exc.set_current_size(self.message.size)
+            raise
+        if self.trace is not None:
+            self.trace(False, frame)
+        if header.fin and header.opcode is not Opcode.CONT:
+            self.message.add_whole(header.opcode, bytes(frame.data))
+        else:
+            self.message.add(frame.data, final=header.fin)
+
+    def _compact(self) -> None:
+        """Give back what was read."""
+        read = self._read
+        if read and (read >= len(self._buffer) or read > _COMPACT_BYTES):
+            del self._buffer[:read]
+            if self._ahead is self._buffer:
+                self._scan -= read
+                self._scanned_at -= read
+            self._read = 0
+
+
+def _union(bits: Iterable[int]) -> int:
+    union = 0
+    for some in bits:
+        union |= some
+    return union
