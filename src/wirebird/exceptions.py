@@ -26,7 +26,8 @@ peer is told nothing.
     │   ├── InvalidHeader
     │   │   ├── InvalidHeaderFormat
     │   │   ├── InvalidHeaderValue
-    │   │   │   └── InvalidVersion           426
+    │   │   │   ├── InvalidVersion           426
+    │   │   │   └── UnsafeHeader             500
     │   │   ├── InvalidOrigin                403
     │   │   └── InvalidUpgrade               426
     │   └── NegotiationError
@@ -85,6 +86,7 @@ __all__ = [
     "StatusLineTooLong",
     "TooManyFragments",
     "TooManyHeaders",
+    "UnsafeHeader",
     "WebSocketException",
 ]
 
@@ -310,6 +312,21 @@ class InvalidVersion(InvalidHeaderValue):
     """The client asks for another version of the protocol than 13. RFC 6455, 4.4."""
 
     http_status: ClassVar[int | None] = 426
+
+
+class UnsafeHeader(InvalidHeaderValue, ValueError):
+    """A header that was to be sent could end its line, and begin another. RFC 9110, 5.5.
+
+    It is a mistake on this side, where the text comes from: the peer is answered 500.
+    """
+
+    http_status: ClassVar[int | None] = 500
+
+    def __str__(self) -> str:
+        return (
+            f"unsafe header {self.name!a}: {self.value!a}; expected a token as name, "
+            f"and a value of ISO-8859-1 without control characters"
+        )
 
 
 class InvalidOrigin(InvalidHeader):

@@ -1,0 +1,79 @@
+"""What both roles ask of the other's head. RFC 6455, 4.1 and 4.2.1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...exceptions import InvalidHeader, InvalidUpgrade
+from ..extensions.base import Extension
+from ..fields import Headers
+from ..headers import parse_connection, parse_extension, parse_subprotocol, parse_upgrade
+from ..types import ExtensionHeader, Subprotocol
+
+__all__ = [
+    "check_upgrade",
+    "offered_extensions",
+    "offered_subprotocols",
+    "shares_reserved_bit",
+    "single_value",
+]
+
+
+def check_upgrade(headers: Headers, *, alone: bool) -> None:
+    """Check that Connection and Upgrade speak of a WebSocket, in any case and over many lines.
+
+    Args:
+        headers: of the request or response.
+        alone: whether no other protocol may stand beside it, as in a response.
+
+    Raises:
+        InvalidUpgrade: one of them does not.
+        InvalidHeaderFormat: one of them is not a list.
+    """
+    options = [o for value in headers.get_all("Connection") for o in parse_connection(value)]
+    if not any(option.lower() == "upgrade" for option in options):
+        raise InvalidUpgrade("Connection", ", ".join(options) if options else None)
+    protocols = [p for value in headers.get_all("Upgrade") for p in parse_upgrade(value)]
+    matches = [protocol.lower() == "websocket" for protocol in protocols]
+    if not any(matches) or (alone and len(matches) > 1):
+        raise InvalidUpgrade("Upgrade", ", ".join(protocols) if protocols else None)
+
+
+def single_value(headers: Headers, name: str, error: type[InvalidHeader] = InvalidHeader) -> str:
+    """Return the value of a header that must be there once.
+
+    Raises:
+        InvalidHeader: it is not there, or more than once; or ``error``, if given.
+    """
+    values = headers.get_all(name)
+    if not values:
+        raise error(name)
+    if len(values) > 1:
+        raise error(name, f"there are {len(values)} of them, expected one")
+    return values[0]
+
+
+def offered_extensions(headers: Headers) -> list[ExtensionHeader]:
+    """Return what all Sec-WebSocket-Extensions headers name, in order."""
+    values = headers.get_all("Sec-WebSocket-Extensions")
+    return [extension for value in values for extension in parse_extension(value)]
+
+
+def offered_subprotocols(headers: Headers) -> list[Subprotocol]:
+    """Return what all Sec-WebSocket-Protocol headers name, in order."""
+    values = headers.get_all("Sec-WebSocket-Protocol")
+    return [subprotocol for value in values for subprotocol in parse_subprotocol(value)]
+
+
+def shares_reserved_bit(extension: Extension, accepted: Sequence[Extension]) -> bool:
+    """Whether an extension would give a meaning to a bit that has one. RFC 6455, 9.
+
+    One that did not say which bits it uses stands in nobody's way.
+    """
+    bits = _reserved_bits(extension)
+    return any(bits & _reserved_bits(other) for other in accepted)
+
+
+def _reserved_bits(extension: Extension) -> int:
+    bits = extension.first_frame_rsv
+    return 0 if bits == Extension.first_frame_rsv else bits
