@@ -1,0 +1,116 @@
+"""The way through a proxy: its address, which one, and the request for a tunnel.
+
+RFC 6455, 4.1, step 3: CONNECT of HTTP (RFC 9110, 9.3.6), or SOCKS, which is preferred.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from ..exceptions import InvalidProxy
+from .fields import Headers
+from .headers import build_authorization_basic, build_host
+from .http1 import USER_AGENT
+from .uri import WebSocketURI, split_uri
+
+__all__ = ["Proxy", "choose_proxy", "parse_proxy", "prepare_connect_request"]
+
+# By scheme; 1080 is that of SOCKS in RFC 1928, 3.
+_DEFAULT_PORTS = {
+    "http": 80,
+    "https": 443,
+    "socks4": 1080,
+    "socks4a": 1080,
+    "socks5": 1080,
+    "socks5h": 1080,
+}
+
+
+@dataclasses.dataclass
+class Proxy:
+    """The address of a proxy.
+
+    Args:
+        scheme: http, https, socks4, socks4a, socks5 or socks5h; with the last two letters or
+            "h", the proxy looks the server's name up.
+        host: in lower case; an IPv6 address without brackets.
+        port: 1-65535.
+        username: decoded; None when there is no user info.
+        password: decoded; None when there is no user info.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = None
+
+    @property
+    def user_info(self) -> tuple[str, str] | None:
+        """User name and password, or None."""
+        if self.username is None:
+            return None
+        return self.username, self.password or ""
+
+
+def parse_proxy(proxy: str) -> Proxy:
+    """Take the URI of a proxy apart.
+
+    Raises:
+        InvalidProxy: it is not one.
+    """
+    try:
+        parts = split_uri(proxy)
+        if parts.scheme not in _DEFAULT_PORTS:
+            raise ValueError(f"scheme must be one of {', '.join(_DEFAULT_PORTS)}")
+        if parts.path not in ("", "/") or parts.query:
+            raise ValueError("there must be no path and no query")
+    except ValueError as exc:
+        msg = "not UTF-8 or IDNA" if isinstance(exc, UnicodeError) else str(exc)
+        raise InvalidProxy(proxy, msg) from exc
+    port = parts.port if parts.port is not None else _DEFAULT_PORTS[parts.scheme]
+    return Proxy(parts.scheme, parts.host, port, parts.username, parts.password)
+
+
+def choose_proxy(uri: WebSocketURI, proxies: Mapping[str, str]) -> str | None:
+    """Return the URI of the proxy to use, or None.
+
+    Args:
+        uri: where to.
+        proxies: the system's, by scheme, as ``urllib.request.getproxies`` returns them.
+    """
+    # One that is meant for WebSockets; then SOCKS; then those of HTTPS, which tunnel anyway.
+    schemes = ("wss", "socks", "https") if uri.secure else ("ws", "socks", "https", "http")
+    for scheme in schemes:
+        proxy = proxies.get(scheme)
+        if proxy is None:
+            continue
+        # Some systems name every proxy by http, and say SOCKS only in the key.
+        if scheme == "socks" and proxy.startswith("http://"):
+            return "socks5h://" + proxy.removeprefix("http://")
+        return proxy
+    return None
+
+
+def prepare_connect_request(
+    proxy: Proxy, ws_uri: WebSocketURI, user_agent_header: str | None = USER_AGENT
+) -> bytes:
+    """Return the request for a tunnel.
+
+    Args:
+        proxy: whom it goes to.
+        ws_uri: where the tunnel leads.
+        user_agent_header: value of User-Agent; None for none.
+
+    Raises:
+        ValueError: something cannot stand in a head.
+    """
+    headers = Headers()
+    headers["Host"] = build_host(ws_uri.host, ws_uri.port, ws_uri.secure)
+    if user_agent_header is not None:
+        headers["User-Agent"] = user_agent_header
+    if proxy.user_info is not None:
+        headers["Proxy-Authorization"] = build_authorization_basic(*proxy.user_info)
+    target = build_host(ws_uri.host, ws_uri.port, ws_uri.secure, always_include_port=True)
+    return f"CONNECT {target} HTTP/1.1\r\n".encode() + headers.serialize()
