@@ -1,0 +1,48 @@
+"""What an extension is, and what it must say for itself."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import websockets.extensions.base as peer
+
+from wirebird.core.extensions import base
+from wirebird.core.extensions.base import ClientExtensionFactory, Extension, ServerExtensionFactory
+from wirebird.core.frames import RSV1, RSV2, RSV3, Frame
+from wirebird.core.rules import Opcode
+
+FRAME = Frame(Opcode.TEXT, b"Hello")
+
+
+def test_an_extension_may_use_all_bits_unless_it_says_less() -> None:
+    assert Extension.first_frame_rsv == RSV1 | RSV2 | RSV3
+    assert Extension.other_frame_rsv == RSV1 | RSV2 | RSV3
+
+
+def test_an_extension_sees_every_message_unless_it_says_otherwise() -> None:
+    assert Extension.may_skip is False
+
+
+def test_methods_are_to_be_overridden() -> None:
+    for call in (
+        lambda: Extension().decode(FRAME),
+        lambda: Extension().decode(FRAME, max_size=1),
+        lambda: Extension().encode(FRAME),
+        lambda: ClientExtensionFactory().get_request_params(),
+        lambda: ClientExtensionFactory().process_response_params([], []),
+        lambda: ServerExtensionFactory().process_request_params([], []),
+    ):
+        with pytest.raises(NotImplementedError):
+            call()
+
+
+@pytest.mark.parametrize("name", peer.__all__)
+def test_methods_and_parameters_are_those_of_websockets(name: str) -> None:
+    ours, theirs = getattr(base, name), getattr(peer, name)
+    for method, function in inspect.getmembers(theirs, inspect.isfunction):
+        expected = inspect.signature(function).parameters.values()
+        actual = inspect.signature(getattr(ours, method)).parameters.values()
+        assert [(p.name, p.kind, p.default) for p in actual] == [
+            (p.name, p.kind, p.default) for p in expected
+        ]
