@@ -1,0 +1,335 @@
+"""The asyncio client."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import traceback
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from types import TracebackType
+from typing import Any, Literal
+
+from ..client import ClientProtocol, backoff, process_exception
+from ..core import redirects
+from ..core.extensions.base import ClientExtensionFactory
+from ..core.fields import HeadersLike
+from ..core.headers import validate_subprotocols
+from ..core.http1 import Response
+from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S
+from ..core.types import LoggerLike, Origin, PathLike, Subprotocol
+from ..core.uri import WebSocketURI, parse_uri
+from ..exceptions import InvalidStatus, SecurityError
+from ..extensions.permessage_deflate import enable_client_permessage_deflate
+from ..http11 import USER_AGENT
+from .connection import Connection
+from .tunnel import open_transport
+
+__all__ = ["ClientConnection", "connect", "unix_connect"]
+
+MAX_REDIRECTS = int(os.environ.get("WIREBIRD_MAX_REDIRECTS", "10"))
+
+
+class ClientConnection(Connection):
+    """A client's connection.
+
+    Iterating over it receives messages until it is closed; an end with 1000, 1001 or no code
+    ends the iteration, any other raises ConnectionClosedError.
+
+    Args:
+        protocol: the opening handshake, and what comes of it.
+        ping_interval, ping_timeout, close_timeout, max_queue, write_limit, write_timeout,
+        max_fragments: as for ``connect``.
+    """
+
+    protocol: ClientProtocol
+
+    def __init__(
+        self,
+        protocol: ClientProtocol,
+        *,
+        ping_interval: float | None = 20,
+        ping_timeout: float | None = 20,
+        close_timeout: float | None = 10,
+        max_queue: int | tuple[int | None, int | None] | None = 16,
+        write_limit: int | tuple[int, int | None] = 2**15,
+        write_timeout: float | None = WRITE_TIMEOUT_S,
+        max_fragments: int | None = MAX_FRAGMENTS,
+    ) -> None:
+        super().__init__(
+            protocol,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
+            write_limit=write_limit,
+            write_timeout=write_timeout,
+            max_fragments=max_fragments,
+        )
+        self._responded: asyncio.Future[None] = self.loop.create_future()
+
+    async def handshake(
+        self,
+        additional_headers: HeadersLike | None = None,
+        user_agent_header: str | None = USER_AGENT,
+    ) -> None:
+        """Do the opening handshake.
+
+        Args:
+            additional_headers: to add to the request.
+            user_agent_header: value of User-Agent; None for none.
+
+        Raises:
+            InvalidHandshake: the server refused, or its response cannot be accepted.
+            ValueError: something cannot stand in a head.
+        """
+        self.request = self.protocol.connect()
+        if additional_headers is not None:
+            self.request.headers.update(additional_headers)
+        if user_agent_header is not None:
+            self.request.headers.setdefault("User-Agent", user_agent_header)
+        self.protocol.send_request(self.request)
+        self._flush()
+        await self._responded
+        if self.protocol.handshake_exc is not None:
+            raise self.protocol.handshake_exc
+
+    def _handshake_progressed(self) -> None:
+        for event in self.protocol.events_received():
+            assert isinstance(event, Response)
+            self.response = event
+        if self.protocol.connection is not None:
+            self._opened()
+            self._settle()
+        if (
+            self.protocol.connection is not None or self.protocol.handshake_exc is not None
+        ) and not self._responded.done():
+            self._responded.set_result(None)
+
+
+class connect:
+    """Connect to a WebSocket server.
+
+    As an asynchronous context manager it closes the connection at the end; awaited, it returns
+    the connection; as an asynchronous iterator it connects again and again, waiting longer after
+    each failure, until ``process_exception`` calls an error fatal::
+
+        async with connect("ws://localhost:8765") as ws:
+            await ws.send("Hello")
+            print(await ws.recv())
+
+    Args:
+        uri: ``ws://`` or ``wss://``.
+        origin: value of Origin; None for none.
+        extensions: what to offer besides ``compression``.
+        subprotocols: what to offer, the preferred one first.
+        compression: "deflate" offers permessage-deflate; None does not.
+        additional_headers: of the request.
+        user_agent_header: value of User-Agent; None for none.
+        proxy: True for what the system says, None for none, or its URL.
+        process_exception: when connecting again and again, returns None for an error after
+            which to try again, else the exception to raise.
+        open_timeout: seconds that connecting and the opening handshake may take.
+        ping_interval: seconds between two pings; None for none.
+        ping_timeout: seconds of silence after a ping until the server is given up (1011).
+        close_timeout: seconds that the closing handshake may take.
+        reconnect_delays: yields how many seconds to wait before each further attempt.
+        max_size: of an incoming message in bytes, None for no limit; or (of a message, of a
+            frame). What is longer fails the connection (1009).
+        max_queue: unread frames above which reading pauses; or (high, low); None for no mark.
+        write_limit: bytes in the transport's buffer above which ``send`` waits; or (high, low).
+        logger: ``wirebird.client`` by default.
+        create_connection: makes the connection: a subclass of ``ClientConnection``.
+        write_timeout: seconds without the server taking anything until it is cut.
+        max_fragments: of an incoming message (1009).
+        engine: "python" or "native"; None for the default.
+        kwargs: for the loop's ``create_connection``, such as ``ssl``, ``server_hostname``,
+            ``host``, ``port`` and ``sock``; and with the prefix ``proxy_`` for the proxy's TLS.
+
+    Raises:
+        InvalidURI: the URI is not one of a WebSocket.
+        OSError: the network failed.
+        InvalidHandshake: the opening handshake failed.
+        TimeoutError: it took too long.
+        ValueError: arguments contradict each other, or cannot stand in a head.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        origin: Origin | None = None,
+        extensions: Sequence[ClientExtensionFactory] | None = None,
+        subprotocols: Sequence[Subprotocol] | None = None,
+        compression: str | None = "deflate",
+        additional_headers: HeadersLike | None = None,
+        user_agent_header: str | None = USER_AGENT,
+        proxy: str | Literal[True] | None = True,
+        process_exception: Callable[[Exception], Exception | None] = process_exception,
+        open_timeout: float | None = 10,
+        ping_interval: float | None = 20,
+        ping_timeout: float | None = 20,
+        close_timeout: float | None = 10,
+        reconnect_delays: Callable[[], Generator[float, None, None]] = backoff,
+        max_size: int | tuple[int | None, int | None] | None = MAX_MESSAGE_BYTES,
+        max_queue: int | tuple[int | None, int | None] | None = 16,
+        write_limit: int | tuple[int, int | None] = 2**15,
+        logger: LoggerLike | None = None,
+        create_connection: type[ClientConnection] | None = None,
+        write_timeout: float | None = WRITE_TIMEOUT_S,
+        max_fragments: int | None = MAX_FRAGMENTS,
+        engine: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.uri = uri
+        self.ws_uri = parse_uri(uri)
+        if not self.ws_uri.secure and kwargs.get("ssl") is not None:
+            raise ValueError("ssl argument is incompatible with a ws:// URI")
+        if subprotocols is not None:
+            validate_subprotocols(subprotocols)
+        if compression == "deflate":
+            extensions = enable_client_permessage_deflate(extensions)
+        elif compression is not None:
+            raise ValueError(f"unsupported compression: {compression}")
+        self.additional_headers = additional_headers
+        self.user_agent_header = user_agent_header
+        self.proxy = proxy
+        self.process_exception = process_exception
+        self.open_timeout = open_timeout
+        self.reconnect_delays = reconnect_delays
+        self.logger = logging.getLogger("wirebird.client") if logger is None else logger
+        self.create_connection_kwargs = kwargs
+        make_connection = ClientConnection if create_connection is None else create_connection
+
+        def factory(uri: WebSocketURI) -> ClientConnection:
+            protocol = ClientProtocol(
+                uri,
+                origin=origin,
+                extensions=extensions,
+                subprotocols=subprotocols,
+                max_size=max_size,
+                logger=self.logger,
+                engine=engine,
+            )
+            connection = make_connection(
+                protocol,
+                ping_interval=ping_interval,
+                ping_timeout=ping_timeout,
+                close_timeout=close_timeout,
+                max_queue=max_queue,
+                write_limit=write_limit,
+            )
+            protocol.configure(write_timeout_s=write_timeout, max_fragments=max_fragments)
+            return connection
+
+        self._factory = factory
+
+    async def connect(self) -> ClientConnection:
+        """Connect, follow redirects, and do the opening handshake."""
+        try:
+            async with asyncio.timeout(self.open_timeout):
+                for _ in range(MAX_REDIRECTS + 1):
+                    connection = await open_transport(
+                        lambda: self._factory(self.ws_uri),
+                        self.ws_uri,
+                        proxy=self.proxy,
+                        user_agent_header=self.user_agent_header,
+                        **self.create_connection_kwargs,
+                    )
+                    try:
+                        await connection.handshake(self.additional_headers, self.user_agent_header)
+                    except InvalidStatus as exc:
+                        connection.link.abort()
+                        self._redirect(exc)
+                    except BaseException:
+                        connection.link.abort()
+                        raise
+                    else:
+                        return connection
+                raise SecurityError(f"more than {MAX_REDIRECTS} redirects")
+        except TimeoutError as exc:
+            raise TimeoutError("timed out during opening handshake") from exc
+
+    def _redirect(self, exc: InvalidStatus) -> None:
+        """Follow a redirect, or raise why it is not followed."""
+        kwargs = self.create_connection_kwargs
+        try:
+            uri = redirects.follow(
+                exc.response,
+                self.uri,
+                has_socket=kwargs.get("sock") is not None,
+                is_unix=bool(kwargs.get("unix")),
+                has_address=kwargs.get("host") is not None or kwargs.get("port") is not None,
+            )
+        except Exception as refusal:
+            raise refusal from exc
+        if uri is None:
+            raise exc
+        self.additional_headers = redirects.headers_for(self.uri, uri, self.additional_headers)
+        self.uri = uri
+        self.ws_uri = parse_uri(uri)
+
+    def __await__(self) -> Generator[Any, None, ClientConnection]:
+        return self.connect().__await__()
+
+    async def __aenter__(self) -> ClientConnection:
+        if hasattr(self, "connection"):
+            raise RuntimeError("connect() isn't reentrant")
+        self.connection = await self
+        return await self.connection.__aenter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self.connection.__aexit__(exc_type, exc_value, traceback)
+        finally:
+            del self.connection
+
+    async def __aiter__(self) -> AsyncIterator[ClientConnection]:
+        delays: Generator[float, None, None] | None = None
+        while True:
+            try:
+                async with self as connection:
+                    yield connection
+            except Exception as exc:
+                delays = self.reconnect_delays() if delays is None else delays
+                await self._wait_before_retry(exc, delays)
+            else:
+                delays = None
+
+    async def _wait_before_retry(
+        self, exc: Exception, delays: Generator[float, None, None]
+    ) -> None:
+        """Wait, or raise an error that is fatal."""
+        try:
+            fatal = self.process_exception(exc)
+        except Exception as raised:
+            fatal = raised
+        if fatal is exc:
+            raise exc
+        if fatal is not None:
+            raise fatal from exc
+        delay = next(delays)
+        self.logger.info(
+            "connect failed; reconnecting in %.1f seconds: %s",
+            delay,
+            traceback.format_exception_only(exc)[0].strip(),
+        )
+        await asyncio.sleep(delay)
+
+
+def unix_connect(path: PathLike | None = None, uri: str | None = None, **kwargs: Any) -> connect:
+    """Connect to a server on a Unix socket.
+
+    Args:
+        path: of the socket.
+        uri: of the WebSocket; ``ws://localhost/`` by default, ``wss://localhost/`` with ``ssl``.
+        kwargs: as for ``connect``.
+    """
+    if uri is None:
+        uri = "ws://localhost/" if kwargs.get("ssl") is None else "wss://localhost/"
+    return connect(uri=uri, unix=True, path=path, **kwargs)

@@ -1,0 +1,402 @@
+"""A WebSocket connection for asyncio: what clients and servers have in common.
+
+The hot half is inherited from the base class of the engine; here is what happens seldom: pings,
+closing, deadlines, and what users ask about a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+import weakref
+from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self, cast
+
+from ..core.close import Close
+from ..core.frames import Frame
+from ..core.hooks import Hooks
+from ..core.http1 import Request, Response
+from ..core.inbound import Trace
+from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, CloseCode, Opcode, State
+from ..core.types import BytesLike, DataLike, LoggerLike, Subprotocol
+from ..exceptions import InvalidState
+from ..protocol import Protocol
+from .broadcast import broadcast
+from .deadlines import Deadlines
+from .link import TransportLink
+from .python_base import PythonConnectionBase
+
+__all__ = ["Connection", "broadcast"]
+
+
+class Connection(PythonConnectionBase, Hooks):
+    """A connection; use ``ClientConnection`` or ``ServerConnection``.
+
+    Args:
+        protocol: the opening handshake, and what comes of it.
+        ping_interval: seconds between two pings; None for none.
+        ping_timeout: seconds of silence after a ping until the peer is given up; None for never.
+        close_timeout: seconds that the closing handshake may take; None for no limit.
+        max_queue: unread frames above which reading pauses; or (high, low); None for no mark.
+        write_limit: bytes in the transport's buffer above which ``send`` waits; or (high, low).
+        write_timeout: seconds without the peer taking anything until it is cut; None for never.
+        max_fragments: of an incoming message; None for no limit.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        *,
+        ping_interval: float | None = 20,
+        ping_timeout: float | None = 20,
+        close_timeout: float | None = 10,
+        max_queue: int | tuple[int | None, int | None] | None = 16,
+        write_limit: int | tuple[int, int | None] = 2**15,
+        write_timeout: float | None = WRITE_TIMEOUT_S,
+        max_fragments: int | None = MAX_FRAGMENTS,
+    ) -> None:
+        super().__init__(protocol)
+        self.ping_interval = ping_interval
+        self.ping_timeout = ping_timeout
+        self.close_timeout = close_timeout
+        self._write_limits = write_limit if isinstance(write_limit, tuple) else (write_limit, None)
+        protocol.configure(
+            hooks=self,
+            max_queue=max_queue,
+            max_fragments=max_fragments,
+            ping_interval_s=ping_interval,
+            ping_timeout_s=ping_timeout,
+            close_timeout_s=close_timeout,
+            write_timeout_s=write_timeout,
+            now=self.loop.time(),
+        )
+        # A proxy, or the logger would keep the connection alive.
+        protocol.logger = logging.LoggerAdapter(
+            cast(logging.Logger, protocol.logger), {"websocket": weakref.proxy(self)}
+        )
+        self.id: uuid.UUID = protocol.id
+        """Tells connections apart, in logs."""
+        self.logger: LoggerLike = protocol.logger
+        self.debug = protocol.debug
+        self.transport: asyncio.Transport
+        self.request: Request | None = None
+        """The request of the opening handshake."""
+        self.response: Response | None = None
+        """The response of the opening handshake."""
+        self._pongs: dict[bytes, asyncio.Future[float]] = {}
+        self._trace: Trace | None = None
+        self._deadlines = Deadlines.of(self.loop)
+
+    # What users ask
+
+    @property
+    def local_address(self) -> Any:
+        """Our address: (host, port) for IPv4, as ``socket.getsockname`` has it."""
+        return self.link.get_extra_info("sockname")
+
+    @property
+    def remote_address(self) -> Any:
+        """The peer's address: (host, port) for IPv4, as ``socket.getpeername`` has it."""
+        return self.link.get_extra_info("peername")
+
+    @property
+    def state(self) -> State:
+        """CONNECTING, OPEN, CLOSING or CLOSED. RFC 6455, 4.1 and 7.1."""
+        return self.protocol.state
+
+    @property
+    def subprotocol(self) -> Subprotocol | None:
+        """What was agreed on; None for none."""
+        return self.protocol.subprotocol
+
+    @property
+    def latency(self) -> float:
+        """The last measured round-trip time in seconds; 0.0 before the first."""
+        return 0.0 if self._core is None else self._core.latency
+
+    @property
+    def close_code(self) -> int | None:
+        """The code that came, 1005 for none, 1006 without a Close; None until CLOSED."""
+        return self.protocol.close_code
+
+    @property
+    def close_reason(self) -> str | None:
+        """The reason that came; None until CLOSED."""
+        return self.protocol.close_reason
+
+    @property
+    def trace(self) -> Trace | None:
+        """Told of each frame that goes by, as ``trace(sent: bool, frame: Frame)``.
+
+        A control frame is told of when it comes, a data frame that came when it is read.
+        """
+        return self._trace
+
+    @trace.setter
+    def trace(self, trace: Trace | None) -> None:
+        self._trace = trace
+        self._apply_trace()
+
+    def _apply_trace(self) -> None:
+        if self._core is not None:
+            has_listener = self._trace is not None or self.debug
+            self._core.trace = self._frame_passed if has_listener else None
+
+    def _frame_passed(self, sent: bool, frame: Frame) -> None:
+        if self.debug:
+            self.logger.debug("%s %s", ">" if sent else "<", frame)
+        if self._trace is not None:
+            self._trace(sent, frame)
+
+    # What users do
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is None:
+            await self.close()
+        else:
+            await self.close(CloseCode.INTERNAL_ERROR)
+
+    async def send(
+        self,
+        message: DataLike | Iterable[DataLike] | AsyncIterable[DataLike],
+        *,
+        text: bool | None = None,
+        compress: bool | None = None,
+    ) -> None:
+        """Send a message; wait while the peer does not keep up.
+
+        Args:
+            message: str is sent as Text, bytes-like as Binary; an iterable or asynchronous
+                iterable of one of them as the fragments of one message.
+            text: True to send bytes-like (UTF-8) as Text, False to send str as Binary.
+            compress: False to leave this message uncompressed.
+
+        Raises:
+            ConnectionClosed: the connection is closed, or is lost meanwhile.
+            TypeError: the message, or a fragment, is of another type. In the middle of a
+                fragmented message that fails the connection (1011).
+        """
+        while self._fragmented_send is not None:
+            await asyncio.shield(self._fragmented_send)
+        if isinstance(message, (str, bytes, bytearray, memoryview)):
+            await self._send_message(message, text, compress)
+        elif isinstance(message, Mapping):
+            raise TypeError("data is a dict-like object; send its keys() to send these")
+        elif isinstance(message, AsyncIterable):
+            await self._send_fragments(message, text, compress)
+        elif isinstance(message, Iterable):
+            await self._send_fragments(_each(message), text, compress)
+        else:
+            raise TypeError(
+                f"data must be str, bytes-like, iterable, or async iterable, "
+                f"not {type(message).__name__}"
+            )
+
+    async def _send_fragments(
+        self, fragments: AsyncIterable[DataLike], text: bool | None, compress: bool | None
+    ) -> None:
+        iterator = aiter(fragments)
+        try:
+            fragment = await anext(iterator)
+        except StopAsyncIteration:
+            return
+        kind = _kind_of(fragment)
+        is_text = kind is str if text is None else text
+        self._fragmented_send = self.loop.create_future()
+        try:
+            opcode = Opcode.TEXT if is_text else Opcode.BINARY
+            await self._send_fragment(opcode, fragment, fin=False, compress=compress)
+            async for fragment in iterator:
+                if _kind_of(fragment) is not kind:
+                    raise TypeError("all fragments must be str, or all bytes-like")
+                await self._send_fragment(Opcode.CONT, fragment, fin=False)
+            await self._send_fragment(Opcode.CONT, b"", fin=True)
+        except BaseException as exc:
+            # The message cannot be completed, so nothing else can be sent.
+            core = self._core
+            if core is not None and core.is_sending_fragments and self.state is State.OPEN:
+                self._fail(CloseCode.INTERNAL_ERROR, "error in fragmented message", exc)
+            raise
+        finally:
+            self._fragmented_send.set_result(None)
+            self._fragmented_send = None
+
+    def _fail(self, code: int, reason: str, cause: BaseException | None) -> None:
+        assert self._core is not None
+        self._core.fail(code, reason, now=self.loop.time(), cause=cause)
+        self._flush()
+
+    async def close(
+        self, code: CloseCode | int = CloseCode.NORMAL_CLOSURE, reason: str = ""
+    ) -> None:
+        """Close the connection, and wait until TCP has ended, at most ``close_timeout``.
+
+        Doing it again, or after the end, does nothing but wait.
+
+        Args:
+            code: 1000-1003, 1007-1014 or 3000-4999.
+            reason: at most 123 bytes as UTF-8.
+
+        Raises:
+            ProtocolError: the code or the reason cannot be sent.
+        """
+        if self._core is None:
+            self.link.abort()
+        else:
+            try:
+                self._core.close(code, reason, now=self.loop.time())
+            except InvalidState:
+                pass  # it is closing already
+            self._flush()
+        await self.wait_closed()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is closed, and TCP has ended."""
+        await asyncio.shield(self.connection_lost_waiter)
+
+    async def ping(self, data: DataLike | None = None) -> Awaitable[float]:
+        """Send a ping. RFC 6455, 5.5.2.
+
+        Args:
+            data: its payload, str or bytes-like, at most 125 bytes; None for random bytes.
+
+        Returns:
+            A future of the round-trip time in seconds; it need not be awaited.
+
+        Raises:
+            ConnectionClosed: the connection is closed.
+            ConcurrencyError: the pong for a ping with the same payload is still awaited.
+            ProtocolError: the payload is too long.
+        """
+        if data is not None and not isinstance(data, (str, bytes, bytearray, memoryview)):
+            raise TypeError(f"data must be str or bytes-like, not {type(data).__name__}")
+        if self._core is None or self.state is not State.OPEN:
+            await self._raise_closed()
+        assert self._core is not None
+        payload = self._core.ping(data, self.loop.time())
+        pong: asyncio.Future[float] = self.loop.create_future()
+        self._pongs[payload] = pong
+        self._flush()
+        return pong
+
+    async def pong(self, data: DataLike = b"") -> None:
+        """Send a pong that nobody asked for: a heartbeat. RFC 6455, 5.5.3.
+
+        Args:
+            data: its payload, str or bytes-like, at most 125 bytes.
+
+        Raises:
+            ConnectionClosed: the connection is closed.
+            ProtocolError: the payload is too long.
+        """
+        if not isinstance(data, (str, bytes, bytearray, memoryview)):
+            raise TypeError(f"data must be str or bytes-like, not {type(data).__name__}")
+        if self._core is None or self.state is not State.OPEN:
+            await self._raise_closed()
+        assert self._core is not None
+        self._core.pong(data)
+        await self._sent()
+
+    # Hooks of the core
+
+    def pong_received(self, payload: bytes, latency_s: float) -> None:
+        """See ``Hooks``."""
+        pong = self._pongs.pop(payload, None)
+        if pong is not None and not pong.done():
+            pong.set_result(latency_s)
+
+    def close_received(self, close: Close) -> None:
+        """See ``Hooks``."""
+        if self.debug:
+            self.logger.debug("= connection is %s", self.state.name)
+
+    def failed(self, exc: BaseException) -> None:
+        """See ``Hooks``."""
+        if self.debug:
+            self.logger.debug("! failing the connection: %s", exc)
+
+    def pause_reading(self) -> None:
+        """See ``Hooks``."""
+        self.link.pause()
+
+    def resume_reading(self) -> None:
+        """See ``Hooks``."""
+        self.link.resume()
+
+    def deadline_changed(self) -> None:
+        """See ``Hooks``."""
+        if self._core is not None:
+            self._deadlines.watch(self)
+
+    def abort(self) -> None:
+        """See ``Hooks``."""
+        self.link.abort()
+
+    # Deadlines
+
+    def next_deadline(self) -> float | None:
+        """See ``Watched``."""
+        return None if self._core is None else self._core.next_deadline()
+
+    def handle_deadline(self) -> None:
+        """See ``Watched``."""
+        if self._core is not None:
+            now = self.loop.time()
+            self._core.network_holds(self.link.buffered_bytes(), now)
+            self._core.handle_deadline(now)
+            self._flush()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(*self._write_limits)
+        self.link = TransportLink(self.transport, self.loop)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take the end of the transport, and wake whoever waits."""
+        if self._core is not None:
+            self._core.connection_lost(exc, self.loop.time())
+            self._deadlines.forget(self)
+        else:
+            self.protocol.receive_eof()
+            self._handshake_progressed()
+        self.connection_lost_waiter.set_result(None)
+        for waiter in self._drain_waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        for pong in self._pongs.values():
+            if not pong.done():
+                pong.set_exception(self.protocol.close_exc)
+                pong.exception()  # nobody has to look at it
+        self._pongs.clear()
+
+    def _opened(self) -> None:
+        """Take the core connection from the protocol, which has opened it."""
+        self._core = self.protocol.connection
+        self._apply_trace()
+        self._deadlines.watch(self)
+
+
+async def _each(items: Iterable[DataLike]) -> AsyncIterable[DataLike]:
+    for item in items:
+        yield item
+
+
+def _kind_of(fragment: object) -> type:
+    if isinstance(fragment, str):
+        return str
+    if isinstance(fragment, BytesLike):
+        return bytes
+    raise TypeError(f"fragments must be str or bytes-like, not {type(fragment).__name__}")

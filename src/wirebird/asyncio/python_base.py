@@ -1,0 +1,313 @@
+"""The hot half of a connection, for the Python engine: receiving, sending, and the bytes between.
+
+An engine brings a class like this one for each adapter; the cold half (``connection.py``) inherits
+from it. Everything that is a decision is the core's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+from collections.abc import AsyncIterator
+from typing import Literal, overload
+
+from ..core.connection import NEED_MORE, SEND_EOF, Connection
+from ..core.rules import MAX_DISCARDED_BYTES, Opcode, State
+from ..core.types import Data, DataLike
+from ..exceptions import ConcurrencyError, ConnectionClosed, ConnectionClosedOK, InvalidState
+from ..protocol import Protocol
+from .link import Link
+
+__all__ = ["PythonConnectionBase"]
+
+# A loop that receives, while messages wait, gives way to others after this many.
+_MESSAGES_PER_TURN = 64
+# Replies to messages that came together go out together, up to this size.
+_BATCH_BYTES = 64 * 1024
+
+
+class PythonConnectionBase(asyncio.Protocol):
+    """Receives and sends for one connection.
+
+    Args:
+        protocol: the opening handshake, and what comes of it.
+    """
+
+    protocol: Protocol
+    link: Link
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.protocol = protocol
+        self.loop = asyncio.get_running_loop()
+        self.connection_lost_waiter: asyncio.Future[None] = self.loop.create_future()
+        self._core: Connection | None = None
+        self._is_receiving = False
+        self._is_streaming = False
+        self._readable: asyncio.Future[None] | None = None
+        self._received_in_turn = 0
+        self._is_flush_scheduled = False
+        self._is_writing_paused = False
+        self._drain_waiters: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._fragmented_send: asyncio.Future[None] | None = None
+        self._refused_bytes = 0
+
+    # Receiving
+
+    @overload
+    async def recv(self, decode: Literal[True]) -> str: ...
+
+    @overload
+    async def recv(self, decode: Literal[False]) -> bytes: ...
+
+    @overload
+    async def recv(self, decode: bool | None = None) -> Data: ...
+
+    async def recv(self, decode: bool | None = None) -> Data:
+        """Receive the next message.
+
+        Cancelling it, as a time-out does, loses nothing: the next call returns the message.
+        Messages that came before the end are received after it.
+
+        Args:
+            decode: True for str, False for bytes; None for str from Text and bytes from Binary.
+
+        Returns:
+            The message.
+
+        Raises:
+            ConnectionClosed: there is no message any more; ConnectionClosedOK after a proper
+                closing handshake, ConnectionClosedError otherwise.
+            ConcurrencyError: another task is receiving.
+        """
+        core = self._start_receiving("recv")
+        try:
+            while (message := core.next_message(decode)) is NEED_MORE:
+                await self._wait_readable(core, by_frame=False)
+        except ConnectionClosed:
+            await asyncio.shield(self.connection_lost_waiter)
+            raise
+        finally:
+            self._is_receiving = False
+        self._received_in_turn += 1
+        if self._received_in_turn >= _MESSAGES_PER_TURN:
+            await self._give_way()
+        return message
+
+    async def __aiter__(self) -> AsyncIterator[Data]:
+        """Receive messages until the connection is closed.
+
+        Raises:
+            ConnectionClosedError: it did not end properly.
+            ConcurrencyError: another task is receiving.
+        """
+        try:
+            while True:
+                yield await self.recv()
+        except ConnectionClosedOK:
+            return
+
+    @overload
+    def recv_streaming(self, decode: Literal[True]) -> AsyncIterator[str]: ...
+
+    @overload
+    def recv_streaming(self, decode: Literal[False]) -> AsyncIterator[bytes]: ...
+
+    @overload
+    def recv_streaming(self, decode: bool | None = None) -> AsyncIterator[Data]: ...
+
+    async def recv_streaming(self, decode: bool | None = None) -> AsyncIterator[Data]:
+        """Receive the next message fragment by fragment, as they come.
+
+        The iterator must be used to its end; nothing else can be received before.
+
+        Args:
+            decode: as for ``recv``; a character that two fragments share is in the second.
+
+        Raises:
+            ConnectionClosed, ConcurrencyError: as for ``recv``.
+        """
+        core = self._start_receiving("recv_streaming")
+        try:
+            final = False
+            while not final:
+                while (fragment := core.next_fragment(decode)) is NEED_MORE:
+                    await self._wait_readable(core, by_frame=True)
+                data, final = fragment
+                self._is_streaming = not final
+                yield data
+        except ConnectionClosed:
+            await asyncio.shield(self.connection_lost_waiter)
+            raise
+        finally:
+            self._is_receiving = False
+
+    def _start_receiving(self, method: str) -> Connection:
+        if self._is_receiving or self._is_streaming:
+            raise ConcurrencyError(
+                f"cannot call {method} while another coroutine "
+                f"is already running recv or recv_streaming"
+            )
+        if self._core is None:
+            raise InvalidState(f"connection is {self.protocol.state.name.lower()}")
+        self._is_receiving = True
+        return self._core
+
+    async def _wait_readable(self, core: Connection, *, by_frame: bool) -> None:
+        """Wait until the core has something for the reader; it keeps it if we are cancelled."""
+        self._received_in_turn = 0
+        self._readable = self.loop.create_future()
+        core.wait(self._wake_reader, by_frame=by_frame)
+        try:
+            await self._readable
+        finally:
+            core.stop_waiting()
+            self._readable = None
+
+    def _wake_reader(self) -> bool:
+        """Let the reader run first; what it leaves is looked at after its step."""
+        assert self._readable is not None
+        if not self._readable.done():
+            self._readable.set_result(None)
+        self.loop.call_soon(self._settle)
+        return True
+
+    async def _give_way(self) -> None:
+        self._received_in_turn = 0
+        await asyncio.sleep(0)
+
+    def _settle(self) -> None:
+        if self._core is not None:
+            self._core.settle(self.loop.time())
+            self._flush()
+
+    # Sending
+
+    async def _send_message(
+        self, message: DataLike, text: bool | None, compress: bool | None
+    ) -> None:
+        """Send a message in one frame."""
+        is_text = isinstance(message, str) if text is None else text
+        core = self._core
+        try:
+            if core is None:
+                raise InvalidState(f"connection is {self.protocol.state.name.lower()}")
+            if is_text:
+                core.send_text(message, compress=compress)
+            else:
+                core.send_binary(message, compress=compress)
+        except InvalidState:
+            await self._raise_closed()
+        await self._sent()
+
+    async def _send_fragment(
+        self, opcode: Opcode, data: DataLike, *, fin: bool, compress: bool | None = None
+    ) -> None:
+        core = self._core
+        try:
+            if core is None:
+                raise InvalidState(f"connection is {self.protocol.state.name.lower()}")
+            if opcode is Opcode.CONT:
+                core.send_fragment(data, fin=fin)
+            elif opcode is Opcode.TEXT:
+                core.send_text(data, fin=fin, compress=compress)
+            else:
+                core.send_binary(data, fin=fin, compress=compress)
+        except InvalidState:
+            await self._raise_closed()
+        await self._sent()
+
+    async def _sent(self) -> None:
+        """Pass on what was queued, and wait while the network takes nothing."""
+        core = self._core
+        if core is not None and core.has_unread and core.queued_bytes < _BATCH_BYTES:
+            # More messages came together with the one this may be the reply to.
+            if not self._is_flush_scheduled:
+                self._is_flush_scheduled = True
+                self.loop.call_soon(self._flush)
+        else:
+            self._flush()
+        if self._is_writing_paused:
+            await self._drain()
+            if self.connection_lost_waiter.done():
+                await self._raise_closed()
+
+    async def _drain(self) -> None:
+        """Wait until the network has taken enough, or the connection is lost."""
+        while self._is_writing_paused and not self.connection_lost_waiter.done():
+            waiter = self.loop.create_future()
+            self._drain_waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                self._drain_waiters.remove(waiter)
+
+    async def _raise_closed(self) -> None:
+        """Wait until TCP has ended, which the core's deadlines see to, and say how."""
+        if self.protocol.state is State.CONNECTING:
+            raise InvalidState("connection is connecting")
+        await asyncio.shield(self.connection_lost_waiter)
+        raise self.protocol.close_exc
+
+    def _flush(self) -> None:
+        """Give the network all there is."""
+        self._is_flush_scheduled = False
+        chunks = self.protocol.data_to_send()
+        if not chunks:
+            return
+        has_eof = SEND_EOF in chunks
+        if has_eof:
+            chunks = [chunk for chunk in chunks if chunk]
+        if chunks:
+            self.link.write(chunks)
+        core = self._core
+        if core is not None:
+            core.network_holds(self.link.buffered_bytes(), self.loop.time())
+        if has_eof:
+            self.link.half_close(is_peer_done=core is None or core.is_input_ended_by_peer)
+
+    # asyncio.Protocol
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes that came."""
+        core = self._core
+        if core is not None:
+            core.receive_data(data, self.loop.time())
+            if not self._is_flush_scheduled:
+                self._flush()
+            return
+        if self.protocol.eof_sent:  # what follows a refused handshake is left out
+            self._refused_bytes += len(data)
+            if self._refused_bytes > MAX_DISCARDED_BYTES:
+                self.link.abort()
+            return
+        self.protocol.receive_data(data)
+        self._handshake_progressed()
+
+    def eof_received(self) -> bool:
+        """Take the end of the stream; the transport then closes itself."""
+        core = self._core
+        if core is not None:
+            core.receive_eof(self.loop.time())
+        else:
+            self.protocol.receive_eof()
+            self._handshake_progressed()
+        self._flush()
+        return False
+
+    def pause_writing(self) -> None:
+        """Note that the network does not keep up."""
+        self._is_writing_paused = True
+
+    def resume_writing(self) -> None:
+        """Note that the network has caught up."""
+        self._is_writing_paused = False
+        for waiter in self._drain_waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._core is not None:
+            self._core.network_holds(self.link.buffered_bytes(), self.loop.time())
+            self._flush()
+
+    def _handshake_progressed(self) -> None:
+        """Called when something came before the connection was open."""
+        raise NotImplementedError

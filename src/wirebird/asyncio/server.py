@@ -1,0 +1,468 @@
+"""The asyncio server."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import logging
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from socket import socket
+from types import TracebackType
+from typing import Any, Self
+
+from ..core.extensions.base import ServerExtensionFactory
+from ..core.headers import validate_subprotocols
+from ..core.http1 import Request, Response
+from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S, CloseCode, State
+from ..core.types import LoggerLike, Origin, PathLike, StatusLike, Subprotocol
+from ..extensions.permessage_deflate import enable_server_permessage_deflate
+from ..http11 import SERVER
+from ..server import ServerProtocol
+from .basic_auth import basic_auth
+from .connection import Connection, broadcast
+
+__all__ = [
+    "Server",
+    "ServerConnection",
+    "basic_auth",
+    "broadcast",
+    "serve",
+    "unix_serve",
+]
+
+ProcessRequest = Callable[
+    ["ServerConnection", Request], Awaitable[Response | None] | Response | None
+]
+ProcessResponse = Callable[
+    ["ServerConnection", Request, Response], Awaitable[Response | None] | Response | None
+]
+
+
+class ServerConnection(Connection):
+    """A server's connection.
+
+    Iterating over it receives messages until it is closed; an end with 1000, 1001 or no code
+    ends the iteration, any other raises ConnectionClosedError.
+
+    Args:
+        protocol: the opening handshake, and what comes of it.
+        server: that it belongs to.
+        ping_interval, ping_timeout, close_timeout, max_queue, write_limit, write_timeout,
+        max_fragments: as for ``serve``.
+    """
+
+    protocol: ServerProtocol
+
+    def __init__(
+        self,
+        protocol: ServerProtocol,
+        server: Server,
+        *,
+        ping_interval: float | None = 20,
+        ping_timeout: float | None = 20,
+        close_timeout: float | None = 10,
+        max_queue: int | tuple[int | None, int | None] | None = 16,
+        write_limit: int | tuple[int, int | None] = 2**15,
+        write_timeout: float | None = WRITE_TIMEOUT_S,
+        max_fragments: int | None = MAX_FRAGMENTS,
+    ) -> None:
+        super().__init__(
+            protocol,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
+            write_limit=write_limit,
+            write_timeout=write_timeout,
+            max_fragments=max_fragments,
+        )
+        self.server = server
+        self.username: str
+        """Set by ``basic_auth``."""
+        self.handler: Callable[[ServerConnection], Awaitable[None]]
+        """Set by ``route``."""
+        self.handler_kwargs: Mapping[str, Any]
+        """Set by ``route``."""
+        self._requested: asyncio.Future[None] = self.loop.create_future()
+
+    def respond(self, status: StatusLike, text: str) -> Response:
+        """Make an HTTP response, for ``process_request`` and ``process_response`` to return.
+
+        Args:
+            status: of HTTP.
+            text: the body; sent as UTF-8. Headers and body can be changed afterwards.
+        """
+        return self.protocol.reject(status, text)
+
+    async def handshake(
+        self,
+        process_request: ProcessRequest | None = None,
+        process_response: ProcessResponse | None = None,
+        server_header: str | None = SERVER,
+    ) -> None:
+        """Do the opening handshake; ``state`` says afterwards whether it succeeded.
+
+        Args:
+            process_request, process_response, server_header: as for ``serve``.
+        """
+        await self._requested
+        if self.request is None:
+            return  # the client is gone, or was answered already: that was not a request
+        response = await self._ask(process_request, self.request)
+        self.response = self.protocol.accept(self.request) if response is None else response
+        if server_header is not None:
+            if "Server" in self.response.headers:
+                del self.response.headers["Server"]
+            self.response.headers["Server"] = server_header
+        response = await self._ask(process_response, self.request, self.response)
+        if response is not None:
+            self.response = response
+        if self.response.status_code == 101 and not self.server.is_serving():
+            self.response = self.protocol.reject(
+                http.HTTPStatus.SERVICE_UNAVAILABLE, "The server is shutting down.\n"
+            )
+        if self.state is State.CONNECTING and not self.protocol.eof_sent:
+            self._respond(self.response)
+
+    async def _ask(self, hook: Callable[..., Any] | None, *args: Any) -> Response | None:
+        """Ask a hook of the user's for a response; an error of its own is answered 500."""
+        if hook is None:
+            return None
+        try:
+            response = hook(self, *args)
+            if isinstance(response, Awaitable):
+                response = await response
+            if response is not None and not isinstance(response, Response):
+                raise TypeError(f"expected a Response or None, got {type(response).__name__}")
+        except Exception as exc:
+            self.protocol.handshake_exc = exc
+            self.logger.error("%s failed", getattr(hook, "__name__", "hook"), exc_info=True)
+            return self.protocol.reject(
+                http.HTTPStatus.INTERNAL_SERVER_ERROR,
+                "The WebSocket could not be opened. The server's log says more.\n",
+            )
+        return response
+
+    def _respond(self, response: Response) -> None:
+        self.protocol.send_response(response)
+        if self.protocol.connection is not None:
+            self._opened()
+        self._flush()
+        self._settle()
+
+    def _handshake_progressed(self) -> None:
+        for event in self.protocol.events_received():
+            assert isinstance(event, Request)
+            self.request = event
+        is_answered = self.protocol.handshake_exc is not None or self.protocol.reader.eof
+        if is_answered:
+            self._flush()
+        if (self.request is not None or is_answered) and not self._requested.done():
+            self._requested.set_result(None)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport, and start the task that goes from handshake to handler."""
+        super().connection_made(transport)
+        task = self.loop.create_task(self.server.handler(self))
+        self.server.handler_tasks.add(task)
+
+
+class Server:
+    """A running WebSocket server, as ``serve`` returns it.
+
+    Args:
+        create_server: starts to listen.
+        handler: handles a connection from the opening handshake to its end.
+        logger: ``wirebird.server`` by default.
+    """
+
+    def __init__(
+        self,
+        create_server: Callable[[], Coroutine[Any, Any, asyncio.Server]],
+        handler: Callable[[ServerConnection], Coroutine[Any, Any, None]],
+        logger: LoggerLike | None = None,
+    ) -> None:
+        self.create_server = create_server
+        self.handler = handler
+        self.logger = logging.getLogger("wirebird.server") if logger is None else logger
+        self.all_connections: set[ServerConnection] = set()
+        self.handler_tasks: set[asyncio.Task[None]] = set()
+        self.close_task: asyncio.Task[None] | None = None
+        self.server: asyncio.Server
+        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def connections(self) -> set[ServerConnection]:
+        """The connections that are open."""
+        return {connection for connection in self.all_connections if connection.state is State.OPEN}
+
+    @property
+    def sockets(self) -> tuple[socket, ...]:
+        """The listening sockets, as ``asyncio.Server`` has them."""
+        return self.server.sockets
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """See ``asyncio.Server``."""
+        return self.server.get_loop()
+
+    def is_serving(self) -> bool:
+        """See ``asyncio.Server``."""
+        return self.server.is_serving()
+
+    async def start_serving(self) -> None:
+        """Start to listen, after ``serve(..., start_serving=False)``."""
+        await self.server.start_serving()
+
+    async def serve_forever(self) -> None:
+        """Serve until the server is closed; when this is cancelled, close it."""
+        try:
+            if not self.is_serving():
+                await self.start_serving()
+            await self.wait_closed()
+        except asyncio.CancelledError:
+            self.close()
+            await self.wait_closed()
+            raise
+
+    def close(
+        self,
+        close_connections: bool = True,
+        code: CloseCode | int = CloseCode.GOING_AWAY,
+        reason: str = "",
+    ) -> None:
+        """Stop listening, and close connections; ``wait_closed`` waits until that is done.
+
+        Args:
+            close_connections: False to let open connections end by themselves. Handshakes in
+                progress are refused with 503 either way.
+            code, reason: with which connections are closed.
+        """
+        if self.close_task is None:
+            self.close_task = self.get_loop().create_task(
+                self._close(close_connections, code, reason)
+            )
+
+    async def _close(self, close_connections: bool, code: CloseCode | int, reason: str) -> None:
+        self.logger.info("server closing")
+        self.server.close()
+        if close_connections:
+            closing = [
+                asyncio.ensure_future(connection.close(code, reason))
+                for connection in self.connections
+            ]
+            await asyncio.gather(*closing, return_exceptions=True)
+        await self.server.wait_closed()
+        while self.handler_tasks:
+            await asyncio.wait(self.handler_tasks)
+        self._closed.set_result(None)
+        self.logger.info("server closed")
+
+    async def wait_closed(self) -> None:
+        """Wait until the server is closed, connections have ended and handlers have returned."""
+        await asyncio.shield(self._closed)
+
+    async def __aenter__(self) -> Self:
+        return await self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+        await self.wait_closed()
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self._start().__await__()
+
+    async def _start(self) -> Self:
+        self.server = await self.create_server()
+        for listening in self.server.sockets:
+            self.logger.info("server listening on %s", _name_of(listening))
+        return self
+
+
+def serve(
+    handler: Callable[[ServerConnection], Awaitable[None]],
+    host: str | None = None,
+    port: int | None = None,
+    *,
+    origins: Sequence[Origin | re.Pattern[str] | None] | None = None,
+    extensions: Sequence[ServerExtensionFactory] | None = None,
+    subprotocols: Sequence[Subprotocol] | None = None,
+    select_subprotocol: Callable[[ServerConnection, Sequence[Subprotocol]], Subprotocol | None]
+    | None = None,
+    compression: str | None = "deflate",
+    process_request: ProcessRequest | None = None,
+    process_response: ProcessResponse | None = None,
+    server_header: str | None = SERVER,
+    open_timeout: float | None = 10,
+    ping_interval: float | None = 20,
+    ping_timeout: float | None = 20,
+    close_timeout: float | None = 10,
+    max_size: int | tuple[int | None, int | None] | None = MAX_MESSAGE_BYTES,
+    max_queue: int | tuple[int | None, int | None] | None = 16,
+    write_limit: int | tuple[int, int | None] = 2**15,
+    logger: LoggerLike | None = None,
+    create_connection: type[ServerConnection] | None = None,
+    write_timeout: float | None = WRITE_TIMEOUT_S,
+    max_fragments: int | None = MAX_FRAGMENTS,
+    engine: str | None = None,
+    **kwargs: Any,
+) -> Server:
+    """Serve WebSockets: awaited or as an asynchronous context manager, it starts to listen.
+
+    ::
+
+        async with serve(handler, "localhost", 8765) as server:
+            await server.serve_forever()
+
+    Args:
+        handler: called with each ``ServerConnection`` that is open; when it returns, the
+            connection is closed (1000), when it raises, too (1011).
+        host: to listen on.
+        port: to listen on.
+        origins: values of Origin to accept, exact or as patterns; None among them accepts
+            requests without one. None instead of a list accepts all: then any web page can
+            connect (RFC 6455, 10.2).
+        extensions: what to accept besides ``compression``.
+        subprotocols: what is supported, the preferred one first.
+        select_subprotocol: chooses among the client's; called with the connection and these.
+        compression: "deflate" accepts permessage-deflate; None does not.
+        process_request: called with connection and request, before the handshake; returns a
+            response to send instead of a WebSocket, or None. It may be asynchronous.
+        process_response: called with connection, request and response, before that is sent;
+            returns another one, or None. It may be asynchronous.
+        server_header: value of Server; None for none.
+        open_timeout: seconds that the opening handshake may take.
+        ping_interval: seconds between two pings; None for none.
+        ping_timeout: seconds of silence after a ping until the client is given up (1011).
+        close_timeout: seconds that the closing handshake may take.
+        max_size: of an incoming message in bytes, None for no limit; or (of a message, of a
+            frame). What is longer fails the connection (1009).
+        max_queue: unread frames above which reading pauses; or (high, low); None for no mark.
+        write_limit: bytes in the transport's buffer above which ``send`` waits; or (high, low).
+        logger: ``wirebird.server`` by default.
+        create_connection: makes the connection: a subclass of ``ServerConnection``.
+        write_timeout: seconds without the client taking anything until it is cut.
+        max_fragments: of an incoming message (1009).
+        engine: "python" or "native"; None for the default.
+        kwargs: for the loop's ``create_server``, such as ``ssl``, ``sock`` and ``start_serving``.
+    """
+    if subprotocols is not None:
+        validate_subprotocols(subprotocols)
+    if compression == "deflate":
+        extensions = enable_server_permessage_deflate(extensions)
+    elif compression is not None:
+        raise ValueError(f"unsupported compression: {compression}")
+    if kwargs.get("ssl") is not None:
+        kwargs.setdefault("ssl_handshake_timeout", open_timeout)
+        kwargs.setdefault("ssl_shutdown_timeout", close_timeout)
+    make_connection = ServerConnection if create_connection is None else create_connection
+
+    def factory() -> ServerConnection:
+        def choose(
+            protocol: ServerProtocol, subprotocols: Sequence[Subprotocol]
+        ) -> Subprotocol | None:
+            assert select_subprotocol is not None
+            return select_subprotocol(connection, subprotocols)
+
+        protocol = ServerProtocol(
+            origins=origins,
+            extensions=extensions,
+            subprotocols=subprotocols,
+            select_subprotocol=None if select_subprotocol is None else choose,
+            max_size=max_size,
+            logger=logger,
+            engine=engine,
+        )
+        connection = make_connection(
+            protocol,
+            server,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
+            write_limit=write_limit,
+        )
+        protocol.configure(write_timeout_s=write_timeout, max_fragments=max_fragments)
+        return connection
+
+    async def create_server() -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        if kwargs.pop("unix", False):
+            return await loop.create_unix_server(factory, **kwargs)
+        return await loop.create_server(factory, host, port, **kwargs)
+
+    async def run(connection: ServerConnection) -> None:
+        await _run_connection(
+            connection, handler, process_request, process_response, server_header, open_timeout
+        )
+
+    server = Server(create_server, run, logger)
+    return server
+
+
+async def _run_connection(
+    connection: ServerConnection,
+    handler: Callable[[ServerConnection], Awaitable[None]],
+    process_request: ProcessRequest | None,
+    process_response: ProcessResponse | None,
+    server_header: str | None,
+    open_timeout: float | None,
+) -> None:
+    """Take a connection from its opening handshake to its end; nothing of it is left behind."""
+    server = connection.server
+    try:
+        try:
+            async with asyncio.timeout(open_timeout):
+                await connection.handshake(process_request, process_response, server_header)
+        except TimeoutError:
+            if connection.request is None and not connection.protocol.eof_sent:
+                connection._respond(
+                    connection.respond(
+                        http.HTTPStatus.REQUEST_TIMEOUT, "The request took too long.\n"
+                    )
+                )
+        if connection.state is State.CONNECTING:
+            # Refused: give the client time to read why.
+            async with asyncio.timeout(connection.close_timeout):
+                await connection.wait_closed()
+            return
+        server.all_connections.add(connection)
+        async with connection:
+            await handler(connection)
+    except Exception:
+        if connection in server.all_connections:
+            connection.logger.error("connection handler failed", exc_info=True)
+    finally:
+        server.all_connections.discard(connection)
+        connection.link.abort()
+        task = asyncio.current_task()
+        assert task is not None
+        server.handler_tasks.discard(task)
+
+
+def _name_of(listening: socket) -> str:
+    """Show the address of a listening socket."""
+    name = listening.getsockname()
+    if isinstance(name, tuple):
+        return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+    return str(name)
+
+
+def unix_serve(
+    handler: Callable[[ServerConnection], Awaitable[None]],
+    path: PathLike | None = None,
+    **kwargs: Any,
+) -> Server:
+    """Serve WebSockets on a Unix socket, as behind a reverse proxy.
+
+    Args:
+        handler: as for ``serve``.
+        path: of the socket.
+        kwargs: as for ``serve``.
+    """
+    return serve(handler, unix=True, path=path, **kwargs)

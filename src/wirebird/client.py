@@ -1,0 +1,141 @@
+"""The sans-I/O API of ``websockets`` for clients, and when a client connects again."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Generator, Sequence
+
+from .core.extensions.base import ClientExtensionFactory
+from .core.handshake.client import ClientHandshake
+from .core.http1 import Request, Response
+from .core.rules import MAX_MESSAGE_BYTES, State
+from .core.types import LoggerLike, Origin, Subprotocol
+from .core.uri import WebSocketURI
+from .exceptions import InvalidHandshake, InvalidMessage, InvalidStatus, StatusLineTooLong
+from .protocol import CLIENT, CONNECTING, Protocol
+
+__all__ = ["ClientProtocol", "backoff", "process_exception"]
+
+
+class ClientProtocol(ClientHandshake, Protocol):
+    """A client's endpoint, driven by its user.
+
+    Args:
+        uri: where to, as ``parse_uri`` returns it.
+        origin, extensions, subprotocols: what to ask for in the opening handshake.
+        state, max_size, logger, engine: as for ``Protocol``.
+    """
+
+    def __init__(
+        self,
+        uri: WebSocketURI,
+        *,
+        origin: Origin | None = None,
+        extensions: Sequence[ClientExtensionFactory] | None = None,
+        subprotocols: Sequence[Subprotocol] | None = None,
+        state: State = CONNECTING,
+        max_size: int | tuple[int | None, int | None] | None = MAX_MESSAGE_BYTES,
+        logger: LoggerLike | None = None,
+        engine: str | None = None,
+    ) -> None:
+        super().__init__(
+            uri,
+            origin=origin,
+            extensions=extensions,
+            subprotocols=subprotocols,
+            side=CLIENT,
+            state=state,
+            max_size=max_size,
+            logger=logger,
+            engine=engine,
+        )
+
+    def send_request(self, request: Request) -> None:
+        """Send the request that ``connect`` made.
+
+        Raises:
+            ValueError: it holds what cannot stand in a head.
+        """
+        self._writes.append(request.serialize())
+        if self.debug:
+            self.logger.debug("> %s %s %s", request.method, request.path, request.protocol)
+            for name, value in request.headers.raw_items():
+                self.logger.debug("> %s: %s", name, value)
+
+    def _shake_hands(self) -> Generator[None, None, None]:
+        reader = self.reader
+        try:
+            response = yield from Response.parse(
+                reader.read_line, reader.read_exact, reader.read_to_eof
+            )
+        except StatusLineTooLong as exc:
+            self._refuse(exc)
+            return
+        except Exception as exc:
+            invalid = InvalidMessage("did not receive a valid HTTP response")
+            invalid.__cause__ = exc
+            self._refuse(invalid)
+            return
+        if self.debug:
+            self.logger.debug("< HTTP/1.1 %d %s", response.status_code, response.reason_phrase)
+            for name, value in response.headers.raw_items():
+                self.logger.debug("< %s: %s", name, value)
+        self._events.append(response)
+        try:
+            self.process_response(response)
+        except InvalidHandshake as exc:
+            response._exception = exc
+            self._refuse(exc)
+        else:
+            self._open()
+
+    def _refuse(self, exc: Exception) -> None:
+        self.handshake_exc = exc
+        self._send_eof()
+
+
+def process_exception(exc: Exception) -> Exception | None:
+    """Decide whether a client that failed to connect should try again.
+
+    Returns:
+        None to try again: the network failed (OSError, TimeoutError, an end of the stream within
+        the response), or the server or a proxy may recover (500, 502, 503, 504). Otherwise the
+        exception to raise.
+    """
+    if isinstance(exc, (OSError, TimeoutError)):
+        return None
+    if isinstance(exc, InvalidMessage) and isinstance(exc.__cause__, EOFError):
+        return None
+    if isinstance(exc, InvalidStatus) and exc.response.status_code in (500, 502, 503, 504):
+        return None
+    return exc
+
+
+BACKOFF_INITIAL_DELAY = float(os.environ.get("WIREBIRD_BACKOFF_INITIAL_DELAY", "5"))
+BACKOFF_MIN_DELAY = float(os.environ.get("WIREBIRD_BACKOFF_MIN_DELAY", "3.1"))
+BACKOFF_MAX_DELAY = float(os.environ.get("WIREBIRD_BACKOFF_MAX_DELAY", "90.0"))
+BACKOFF_FACTOR = float(os.environ.get("WIREBIRD_BACKOFF_FACTOR", "1.618"))
+
+
+def backoff(
+    initial_delay: float = BACKOFF_INITIAL_DELAY,
+    min_delay: float = BACKOFF_MIN_DELAY,
+    max_delay: float = BACKOFF_MAX_DELAY,
+    factor: float = BACKOFF_FACTOR,
+) -> Generator[float, None, None]:
+    """Yield how long to wait before each further attempt, in seconds. RFC 6455, 7.2.3.
+
+    Args:
+        initial_delay: the first wait is random, up to this: clients do not come back together.
+        min_delay: the second wait.
+        max_delay: no wait is longer.
+        factor: by which the waits grow.
+    """
+    yield random.random() * initial_delay
+    delay = min_delay
+    while delay < max_delay:
+        yield delay
+        delay *= factor
+    while True:
+        yield max_delay

@@ -1,0 +1,292 @@
+"""The sans-I/O API of ``websockets``: a facade over the core, with no rule of its own.
+
+A protocol goes through the opening handshake and then drives a core connection. It keeps no time
+and no keepalive: its user does, or an adapter, which asks for the core connection instead.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Generator
+from typing import Any
+
+from .core.close import Close
+from .core.connection import NEED_MORE, SEND_EOF, Connection
+from .core.extensions.base import Extension
+from .core.frames import Frame
+from .core.http1 import Request, Response
+from .core.rules import MAX_MESSAGE_BYTES, CloseCode, Opcode, Role, State
+from .core.streams import StreamReader
+from .core.types import BytesLike, LoggerLike, Origin, Subprotocol
+from .engine import connection_class
+from .exceptions import ConnectionClosed, InvalidState
+
+__all__ = ["SEND_EOF", "Event", "Protocol", "Side", "State"]
+
+Side = Role
+SERVER, CLIENT = Side.SERVER, Side.CLIENT
+CONNECTING, OPEN, CLOSING, CLOSED = State
+
+Event = Request | Response | Frame
+"""What ``events_received`` returns."""
+
+
+class Protocol:
+    """One endpoint of a WebSocket connection, driven by its user.
+
+    Args:
+        side: which end this is.
+        state: OPEN when the opening handshake was done elsewhere.
+        max_size: of an incoming message in bytes, None for no limit; or a pair (of a message,
+            of a frame).
+        logger: ``wirebird.client`` or ``wirebird.server`` by default.
+        engine: name of the engine; None for the default.
+    """
+
+    def __init__(
+        self,
+        side: Side,
+        *,
+        state: State = OPEN,
+        max_size: int | tuple[int | None, int | None] | None = MAX_MESSAGE_BYTES,
+        logger: LoggerLike | None = None,
+        engine: str | None = None,
+    ) -> None:
+        self.id: uuid.UUID = uuid.uuid4()
+        self.side = side
+        if logger is None:
+            logger = logging.getLogger(f"wirebird.{side.name.lower()}")
+        self.logger: LoggerLike = logger
+        self.debug = logger.isEnabledFor(logging.DEBUG)
+        self.origin: Origin | None = None
+        self.extensions: list[Extension] = []
+        self.subprotocol: Subprotocol | None = None
+        self.handshake_exc: Exception | None = None
+        """Why the opening handshake failed; None if it did not."""
+        self.connection: Connection | None = None
+        """The core connection, once it is open."""
+        self._connection_class = connection_class(engine)
+        self._arguments: dict[str, Any] = {"max_size": max_size}
+        self._is_pulled = False  # an adapter takes the messages from the core connection
+        self._is_over = False  # the handshake failed, and TCP has ended
+        self.eof_sent = False
+        self.reader = StreamReader()
+        self._handshake: Generator[None, None, None] | None = None
+        self._events: list[Event] = []
+        self._writes: list[bytes] = []
+        if state is OPEN:
+            self._open()
+
+    # For adapters
+
+    def configure(self, **arguments: Any) -> None:
+        """Say with what arguments the core connection is to be made; its messages are pulled."""
+        self._arguments.update(arguments)
+        self._is_pulled = True
+
+    # State
+
+    @property
+    def state(self) -> State:
+        """State of the connection."""
+        if self.connection is not None:
+            return self.connection.state
+        return CLOSED if self._is_over else CONNECTING
+
+    @property
+    def close_rcvd(self) -> Close | None:
+        """The Close that came, or None."""
+        return None if self.connection is None else self.connection.close_rcvd
+
+    @property
+    def close_sent(self) -> Close | None:
+        """The Close that was sent, or None."""
+        return None if self.connection is None else self.connection.close_sent
+
+    @property
+    def close_rcvd_then_sent(self) -> bool | None:
+        """Whether the peer's Close came before ours was sent; None unless there were both."""
+        return None if self.connection is None else self.connection.close_rcvd_then_sent
+
+    @property
+    def close_code(self) -> int | None:
+        """The code that came, 1005 for none, 1006 without a Close; None until CLOSED."""
+        if self.state is not CLOSED:
+            return None
+        return CloseCode.ABNORMAL_CLOSURE if self.close_rcvd is None else self.close_rcvd.code
+
+    @property
+    def close_reason(self) -> str | None:
+        """The reason that came; None until CLOSED."""
+        if self.state is not CLOSED:
+            return None
+        return "" if self.close_rcvd is None else self.close_rcvd.reason
+
+    @property
+    def close_exc(self) -> ConnectionClosed:
+        """The exception for whoever goes on using the connection, once it is CLOSED.
+
+        Raises:
+            AssertionError: it is not CLOSED.
+        """
+        assert self.state is CLOSED, "connection isn't closed yet"
+        assert self.connection is not None, "connection was never open"
+        return self.connection.close_exc
+
+    @property
+    def parser_exc(self) -> BaseException | None:
+        """Why the connection failed, or None."""
+        return None if self.connection is None else self.connection.failure
+
+    def close_expected(self) -> bool:
+        """Whether TCP should end soon: set a time-out for it."""
+        return self.state is CLOSING or (self.state is CONNECTING and self.eof_sent)
+
+    # From the network
+
+    def receive_data(self, data: BytesLike) -> None:
+        """Take bytes that came; then call ``data_to_send`` and ``events_received``.
+
+        Raises:
+            EOFError: the stream has ended already.
+        """
+        if self.connection is not None:
+            self.connection.receive_data(data, 0.0)
+        elif self.eof_sent:
+            return  # the handshake failed: the rest means nothing
+        else:
+            self.reader.feed_data(data)
+            self._go_on()
+
+    def receive_eof(self) -> None:
+        """Take the end of the stream; then call ``data_to_send``. Doing it again does nothing."""
+        if self.connection is not None:
+            self.connection.receive_eof(0.0)
+            return
+        if not self.reader.eof:
+            self.reader.feed_eof()
+            self._go_on()
+        if self.connection is None:
+            self._send_eof()
+            self._is_over = True
+
+    # From the application
+
+    def send_continuation(self, data: BytesLike, fin: bool) -> None:
+        """Send the next fragment of the message in progress.
+
+        Raises:
+            ProtocolError: none is in progress.
+            InvalidState: the connection is not OPEN.
+        """
+        self._opened().send_fragment(data, fin=fin)
+
+    def send_text(self, data: BytesLike, fin: bool = True) -> None:
+        """Send UTF-8 as a Text message, or as the first fragment of one.
+
+        Raises:
+            ProtocolError: another message is in progress.
+            InvalidState: the connection is not OPEN.
+        """
+        self._opened().send_text(data, fin=fin)
+
+    def send_binary(self, data: BytesLike, fin: bool = True) -> None:
+        """Send a Binary message, or the first fragment of one; raises as ``send_text``."""
+        self._opened().send_binary(data, fin=fin)
+
+    def send_close(self, code: CloseCode | int | None = None, reason: str = "") -> None:
+        """Start the closing handshake.
+
+        Raises:
+            ProtocolError: the code or the reason cannot be sent.
+            InvalidState: the connection is not OPEN.
+        """
+        self._opened().close(code, reason, now=0.0)
+
+    def send_ping(self, data: BytesLike) -> None:
+        """Send a ping; its payload has at most 125 bytes."""
+        self._opened().ping(data, 0.0)
+
+    def send_pong(self, data: BytesLike) -> None:
+        """Send a pong; its payload has at most 125 bytes."""
+        self._opened().pong(data)
+
+    def fail(self, code: CloseCode | int, reason: str = "") -> None:
+        """Fail the connection. RFC 6455, 7.1.7.
+
+        Raises:
+            ProtocolError: the code cannot be sent.
+        """
+        if self.connection is None:
+            self._send_eof()
+        else:
+            self.connection.fail(code, reason, now=0.0)
+
+    # What is to be done
+
+    def events_received(self) -> list[Event]:
+        """Return what came: the request or response of the handshake, then frames."""
+        events, self._events = self._events, []
+        if self.connection is not None and not self._is_pulled:
+            try:
+                while (frame := self.connection.next_frame()) is not NEED_MORE:
+                    if self.debug:
+                        self.logger.debug("< %s", frame)
+                    events.append(frame)
+            except ConnectionClosed:
+                pass  # no more frames; the state says so
+        return events
+
+    def data_to_send(self) -> list[bytes]:
+        """Return what must go to the network, in order; ``SEND_EOF`` means to half-close TCP."""
+        writes, self._writes = self._writes, []
+        if self.connection is not None:
+            writes += self.connection.data_to_send()
+            self.eof_sent = self.eof_sent or SEND_EOF in writes
+        return writes
+
+    # The opening handshake
+
+    def _opened(self) -> Connection:
+        if self.connection is None:
+            raise InvalidState(f"connection is {self.state.name.lower()}")
+        return self.connection
+
+    def _open(self) -> None:
+        """Make the core connection, and give it the bytes that came behind the head."""
+        self.connection = self._connection_class(
+            self.side, extensions=self.extensions, **self._arguments
+        )
+        if self.debug:
+            self.logger.debug("= connection is OPEN")
+            self.connection.trace = self._log_frame
+        rest = self.reader.take_rest()
+        now = self._arguments.get("now", 0.0)
+        if rest:
+            self.connection.receive_data(rest, now)
+        if self.reader.eof:
+            self.connection.receive_eof(now)
+
+    def _log_frame(self, sent: bool, frame: Frame) -> None:
+        if sent or self._is_pulled or frame.opcode >= Opcode.CLOSE:
+            self.logger.debug("%s %s", ">" if sent else "<", frame)
+
+    def _go_on(self) -> None:
+        """Go on with the handshake as far as the bytes allow."""
+        if self._handshake is None:
+            self._handshake = self._shake_hands()
+        try:
+            next(self._handshake)
+        except StopIteration:
+            pass
+
+    def _shake_hands(self) -> Generator[None, None, None]:
+        """Read the peer's head; what client and server do differently."""
+        raise NotImplementedError
+        yield
+
+    def _send_eof(self) -> None:
+        if not self.eof_sent:
+            self.eof_sent = True
+            self._writes.append(SEND_EOF)

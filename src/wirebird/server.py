@@ -1,0 +1,112 @@
+"""The sans-I/O API of ``websockets`` for servers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Sequence
+
+from .core.extensions.base import ServerExtensionFactory
+from .core.handshake.server import ServerHandshake
+from .core.http1 import Request, Response
+from .core.rules import MAX_MESSAGE_BYTES, State
+from .core.types import LoggerLike, Origin, Subprotocol
+from .exceptions import InvalidHandshake, InvalidMessage
+from .protocol import CONNECTING, SERVER, Protocol
+
+__all__ = ["ServerProtocol"]
+
+
+class ServerProtocol(ServerHandshake, Protocol):
+    """A server's endpoint, driven by its user.
+
+    Args:
+        origins, extensions, subprotocols: what to accept in the opening handshake.
+        select_subprotocol: chooses among the client's subprotocols; called with this object
+            and these.
+        state, max_size, logger, engine: as for ``Protocol``.
+    """
+
+    def __init__(
+        self,
+        *,
+        origins: Sequence[Origin | re.Pattern[str] | None] | None = None,
+        extensions: Sequence[ServerExtensionFactory] | None = None,
+        subprotocols: Sequence[Subprotocol] | None = None,
+        select_subprotocol: Callable[[ServerProtocol, Sequence[Subprotocol]], Subprotocol | None]
+        | None = None,
+        state: State = CONNECTING,
+        max_size: int | tuple[int | None, int | None] | None = MAX_MESSAGE_BYTES,
+        logger: LoggerLike | None = None,
+        engine: str | None = None,
+    ) -> None:
+        super().__init__(
+            origins=origins,
+            extensions=extensions,
+            subprotocols=subprotocols,
+            select_subprotocol=select_subprotocol,
+            side=SERVER,
+            state=state,
+            max_size=max_size,
+            logger=logger,
+            engine=engine,
+        )
+
+    def accept(self, request: Request) -> Response:
+        """Answer a request: 101, or the refusal that ``handshake_exc`` gives the reason for."""
+        response = super().accept(request)
+        exc = self.handshake_exc
+        if exc is not None:
+            if isinstance(exc, InvalidHandshake):
+                self.logger.debug("! invalid handshake", exc_info=exc)
+            else:
+                self.logger.error("opening handshake failed", exc_info=exc)
+        return response
+
+    def send_response(self, response: Response) -> None:
+        """Send the response that ``accept`` or ``reject`` made; 101 opens the connection.
+
+        Raises:
+            ValueError: it holds what cannot stand in a head.
+        """
+        self._writes.append(response.serialize())
+        if self.debug:
+            self.logger.debug("> HTTP/1.1 %d %s", response.status_code, response.reason_phrase)
+            for name, value in response.headers.raw_items():
+                self.logger.debug("> %s: %s", name, value)
+        if response.status_code == 101:
+            self._open()
+            self.logger.info("connection open")
+        else:
+            self.logger.info(
+                "connection rejected (%d %s)" if self.accept_called else "HTTP response (%d %s)",
+                response.status_code,
+                response.reason_phrase,
+            )
+            self._send_eof()
+
+    def _shake_hands(self) -> Generator[None, None, None]:
+        try:
+            request = yield from Request.parse(self.reader.read_line)
+        except InvalidHandshake as exc:
+            self._refuse(exc)
+            return
+        except EOFError as exc:
+            self.handshake_exc = InvalidMessage("did not receive a valid HTTP request")
+            self.handshake_exc.__cause__ = exc
+            return
+        except Exception as exc:
+            invalid = InvalidMessage("did not receive a valid HTTP request")
+            invalid.__cause__ = exc
+            self._refuse(invalid)
+            return
+        if self.debug:
+            self.logger.debug("< %s %s %s", request.method, request.path, request.protocol)
+            for name, value in request.headers.raw_items():
+                self.logger.debug("< %s: %s", name, value)
+        self._events.append(request)
+
+    def _refuse(self, exc: InvalidHandshake) -> None:
+        """Answer something that is not a request."""
+        self.handshake_exc = exc
+        self.logger.debug("! no valid HTTP request", exc_info=exc)
+        self.send_response(self.refuse(exc))
