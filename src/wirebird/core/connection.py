@@ -151,6 +151,16 @@ class Connection:
         return self._outbound.opcode_in_progress is not None
 
     @property
+    def queued_bytes(self) -> int:
+        """How much ``data_to_send`` would return."""
+        return self._outbound.queued_bytes
+
+    @property
+    def is_input_ended_by_peer(self) -> bool:
+        """Whether the peer said that it will send nothing more: a Close or the end came."""
+        return self._halves.inbound is not State.OPEN
+
+    @property
     def trace(self) -> Trace | None:
         """Told of each frame that goes by: ``trace(sent, frame)``.
 
@@ -540,6 +550,8 @@ class Connection:
 
     def next_deadline(self) -> float | None:
         """Return when ``handle_deadline`` must be called, or None. It may move later unasked."""
+        if self._is_aborted:
+            return None
         deadlines = [
             self._close_deadline,
             self._violation_deadline,

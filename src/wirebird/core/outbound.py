@@ -48,6 +48,7 @@ class Outbound:
         self.opcode_in_progress: Opcode | None = None  # of a message whose last fragment is not out
         self._is_skipping = False  # that message goes past the extensions
         self._chunks: list[bytes] = []
+        self.queued_bytes = 0
         self._total = 0  # bytes that were ever queued
         self._flushed = 0  # of these, how many the network has taken
         self._progress_at = 0.0
@@ -130,6 +131,7 @@ class Outbound:
             if type(payload) is not bytes:
                 payload = bytes(payload)
         self._total += len(header) + length
+        self.queued_bytes += len(header) + length
         if length < _JOIN_BYTES:
             self._chunks.append(header + payload)
         else:
@@ -144,10 +146,12 @@ class Outbound:
     def discard(self) -> None:
         """Forget what was not sent: nobody will take it any more."""
         self._chunks.clear()
+        self.queued_bytes = 0
 
     def take(self) -> list[bytes]:
         """Return what must go out now, in order, and forget it."""
         chunks, self._chunks = self._chunks, []
+        self.queued_bytes = 0
         return chunks
 
     # The network
