@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "native": _GROUND,
     "engine": _GROUND | {"native"},
     **{facade: _GROUND | {"engine"} | FACADES for facade in FACADES},
+    "auth": {"asyncio"},  # what it shows is for one adapter
     "asyncio": _ADAPTERS,
     "sync": _ADAPTERS,
     "browser": _SURFACES,

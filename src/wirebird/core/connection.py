@@ -672,7 +672,9 @@ def _marks(
 ) -> tuple[int | None, int | None]:
     high, low = max_queue if isinstance(max_queue, tuple) else (max_queue, None)
     if high is None:
-        return None, None
+        if low is None:
+            return None, None
+        high = low * 4
     low = high // 4 if low is None else low
     if not 0 <= low <= high:
         raise ValueError(f"max_queue must be at least 0, and low at most high: got {high}, {low}")

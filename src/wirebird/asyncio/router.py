@@ -1,0 +1,143 @@
+"""Serving different handlers at different paths, by the rules of werkzeug's routing.
+
+werkzeug comes with ``pip install wirebird[router]``; without it, only calling these needs it.
+"""
+
+from __future__ import annotations
+
+import http
+import ssl as ssl_module
+import urllib.parse
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..core.http1 import Request, Response
+from ..core.types import PathLike
+from .server import ProcessRequest, Server, ServerConnection, serve
+
+if TYPE_CHECKING:
+    from werkzeug.routing import Map
+
+__all__ = ["Router", "route", "unix_route"]
+
+
+def route(
+    url_map: Map,
+    *args: Any,
+    server_name: str | None = None,
+    ssl: ssl_module.SSLContext | Literal[True] | None = None,
+    create_router: type[Router] | None = None,
+    **kwargs: Any,
+) -> Server:
+    """Serve WebSockets, each path by a handler of its own.
+
+    ::
+
+        async def channel(ws, name): ...
+
+        async with route(Map([Rule("/channel/<name>", endpoint=channel)]), "localhost", 8765):
+            ...
+
+    Args:
+        url_map: endpoints are handlers; what a rule captures is passed to them by name.
+        args, kwargs: as for ``serve``. ``process_request`` is asked first.
+        server_name: the host that clients see, for redirects; None for their Host.
+        ssl: as for ``serve``; True when a proxy in front of the server does TLS.
+        create_router: makes the router: a subclass of ``Router``.
+
+    Raises:
+        ImportError: werkzeug is not installed.
+    """
+    router = (Router if create_router is None else create_router)(
+        url_map, server_name, "ws" if ssl is None else "wss"
+    )
+    if ssl is not None and ssl is not True:
+        kwargs["ssl"] = ssl
+    asked_first: ProcessRequest | None = kwargs.pop("process_request", None)
+
+    async def process_request(connection: ServerConnection, request: Request) -> Response | None:
+        if asked_first is not None:
+            response = asked_first(connection, request)
+            if isinstance(response, Awaitable):
+                response = await response
+            if response is not None:
+                return response
+        return router.route_request(connection, request)
+
+    return serve(router.handler, *args, process_request=process_request, **kwargs)
+
+
+def unix_route(url_map: Map, path: PathLike | None = None, **kwargs: Any) -> Server:
+    """Serve WebSockets on a Unix socket, each path by a handler of its own.
+
+    Args:
+        url_map: as for ``route``.
+        path: of the socket.
+        kwargs: as for ``route``.
+    """
+    return route(url_map, unix=True, path=path, **kwargs)
+
+
+class Router:
+    """Finds the handler for a request.
+
+    Args:
+        url_map: endpoints are handlers. Its rules are made rules for WebSockets.
+        server_name: the host that clients see; None for their Host.
+        url_scheme: "ws" or "wss", as clients see it.
+
+    Raises:
+        ImportError: werkzeug is not installed.
+    """
+
+    def __init__(
+        self, url_map: Map, server_name: str | None = None, url_scheme: str = "ws"
+    ) -> None:
+        try:
+            import werkzeug.routing  # noqa: F401
+        except ImportError:
+            raise ImportError("routing needs werkzeug: pip install wirebird[router]") from None
+        self.url_map = url_map
+        self.server_name = server_name
+        self.url_scheme = url_scheme
+        for rule in url_map.iter_rules():
+            rule.websocket = True
+
+    def get_server_name(self, connection: ServerConnection, request: Request) -> str:
+        """Return the host that the client sees."""
+        return request.headers["Host"] if self.server_name is None else self.server_name
+
+    def redirect(self, connection: ServerConnection, url: str) -> Response:
+        """Return the response that sends the client elsewhere."""
+        response = connection.respond(http.HTTPStatus.FOUND, f"Found at {url}")
+        response.headers["Location"] = url
+        return response
+
+    def not_found(self, connection: ServerConnection) -> Response:
+        """Return the response for a path without a handler."""
+        return connection.respond(http.HTTPStatus.NOT_FOUND, "Not Found")
+
+    def route_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Find the handler, or return the response that says why there is none."""
+        from werkzeug.exceptions import HTTPException
+        from werkzeug.routing import RequestRedirect
+
+        hosts = request.headers.get_all("Host")
+        if self.server_name is None and len(hosts) != 1:
+            return None  # the handshake will refuse it
+        path, _, query = request.path.partition("?")
+        try:
+            adapter = self.url_map.bind(
+                server_name=self.get_server_name(connection, request), url_scheme=self.url_scheme
+            )
+            handler, kwargs = adapter.match(path_info=urllib.parse.unquote(path), query_args=query)
+        except RequestRedirect as redirect:
+            return self.redirect(connection, redirect.new_url)
+        except HTTPException:
+            return self.not_found(connection)
+        connection.handler, connection.handler_kwargs = handler, kwargs
+        return None
+
+    async def handler(self, connection: ServerConnection) -> None:
+        """Call the handler that was found."""
+        await connection.handler(connection, **connection.handler_kwargs)
