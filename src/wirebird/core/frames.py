@@ -13,6 +13,7 @@ value: extensions take and return it, and people read it.
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import re
 import secrets
@@ -178,23 +179,36 @@ class Frame:
         return f"{self.opcode.name} {shown} [{', '.join(filter(None, notes))}]"
 
     def _payload_for_people(self) -> tuple[str, bool]:
+        """Show the payload in at most ``MAX_LOG_SIZE`` characters, and say whether as text."""
         data = bytes(self.data)
+        text = self._text_for_people(data)
+        limit = self.MAX_LOG_SIZE
+        if text is None:
+            return _hexadecimal(data, limit), False
+        if len(text) > limit:
+            cut = limit // 3 - 1
+            text = text[: 2 * cut] + "..." + text[-cut:]
+        return text, True
+
+    def _text_for_people(self, data: bytes) -> str | None:
         if not data:
-            return "''", True
+            return "''"
         if self.opcode is Opcode.CLOSE:
             try:
-                return str(Close.parse(data)), True
+                return str(Close.parse(data))
             except (ProtocolError, UnicodeDecodeError):
-                return _hexadecimal(data, self.MAX_LOG_SIZE), False
+                return None
         if self.opcode in CTRL_OPCODES:
-            is_text = _is_printable(data) is not None
-            return (repr(data.decode()) if is_text else _hexadecimal(data, self.MAX_LOG_SIZE)), (
-                is_text
-            )
-        text = _as_text(data, self.MAX_LOG_SIZE)
-        if text is None:
-            return _hexadecimal(data, self.MAX_LOG_SIZE), False
-        return text, True
+            # Four random bytes are UTF-8 too often.
+            return repr(data.decode()) if _is_printable(data) else None
+        # Binary frames often hold text, and fragments may be cut within a character.
+        begins, ends = self.opcode is not Opcode.CONT, self.fin
+        if len(data) <= 4 * self.MAX_LOG_SIZE:
+            text = _as_text(data, begins, ends)
+            return None if text is None else repr(text)
+        head = _as_text(data[: 8 * self.MAX_LOG_SIZE // 3], begins, False)
+        tail = _as_text(data[-4 * self.MAX_LOG_SIZE // 3 :], False, ends)
+        return None if head is None or tail is None else repr(head + tail)
 
     def check(self) -> None:
         """Hold the bits and the length against the RFC, once extensions took theirs.
@@ -278,40 +292,28 @@ def _bytes_missing(head: bytearray) -> int:
 
 
 _is_printable = re.compile(rb"[\x09-\x0D\x20-\x7E]*").fullmatch
+_has_controls = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\xad]").search
 
 
-def _as_text(data: bytes, limit: int) -> str | None:
-    """Show data as text when it looks like some; both ends may be within a character."""
-    if len(data) > 4 * limit:
-        head, tail = _trimmed(data[: 8 * limit // 3]), _trimmed(data[-4 * limit // 3 :])
-    else:
-        head, tail = _trimmed(data), b""
+def _as_text(data: bytes, begins: bool, ends: bool) -> str | None:
+    """Decode data if it looks like text.
+
+    Args:
+        data: the whole of a text, or a piece.
+        begins, ends: whether it begins and ends where characters do; where it need not, the part
+            of a character is shown as U+FFFD.
+    """
+    start = 0
+    while not begins and start < min(3, len(data)) and data[start] & 0xC0 == 0x80:
+        start += 1
     try:
-        text = repr(head.decode() + tail.decode())
+        text, used = codecs.utf_8_decode(data[start:], "strict", ends)
     except UnicodeDecodeError:
         return None
-    if "\\x" in text:
+    if _has_controls(text):
         return None
-    if len(text) > limit:
-        cut = limit // 3 - 1
-        text = text[: 2 * cut] + "..." + text[-cut:]
-    return text
-
-
-def _trimmed(data: bytes) -> bytes:
-    """Leave out the parts of characters at both ends of a piece of UTF-8."""
-    start = 0
-    while start < min(3, len(data)) and data[start] & 0xC0 == 0x80:
-        start += 1
-    end = len(data)
-    for back in range(1, min(4, end - start) + 1):
-        byte = data[end - back]
-        if byte & 0xC0 != 0x80:
-            width = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-            if width > back:
-                end -= back
-            break
-    return data[start:end]
+    rest = "\ufffd" if used < len(data) - start else ""
+    return "\ufffd" * start + text + rest
 
 
 def _hexadecimal(data: bytes, limit: int) -> str:
