@@ -11,8 +11,7 @@ and hears:
     {"type": "welcome", "you": 3, "people": [{"id": 3, "name": "..."}, ...],
      "history": [{"id": 2, "name": "...", "text": "...", "at": 1700000000000}, ...],
      "frames": "key", "limits": {"name": 24, "text": 280, "history": 50}}
-                                            first of all; "frames" is the key for /frames?key=...,
-                                            or null when the frames cannot be seen
+                                            first of all; "frames" is the key for /frames?key=...
     {"type": "joined", "id": 4, "name": "..."}
     {"type": "left", "id": 4, "name": "..."}
     {"type": "renamed", "id": 4, "name": "...", "was": "..."}
@@ -223,7 +222,7 @@ class Room:
         self._members[member.id] = member
         return member
 
-    def _welcome(self, member: _Member, key: str | None) -> dict[str, Any]:
+    def _welcome(self, member: _Member, key: str) -> dict[str, Any]:
         people = [{"id": other.id, "name": other.name} for other in self._members.values()]
         return {
             "type": "welcome",
@@ -246,10 +245,8 @@ class Room:
 
     # The frames.
 
-    def _tap(self, connection: ServerConnection) -> str | None:
+    def _tap(self, connection: ServerConnection) -> str:
         """Keep the frames of a connection until it is closed; return the key to them."""
-        if not hasattr(connection, "trace"):
-            return None
         key = secrets.token_urlsafe(16)
         tap = self.taps[key] = FrameTap()
         connection.trace = tap.record

@@ -31,14 +31,14 @@ MAX_TEXT_CHARACTERS = 280
 _MAX_MARKS = 3
 _ZERO_WIDTH_JOINER = "\u200d"  # holds emoji together
 
-_MANNERS = (
-    "Amber Brisk Calm Dapper Eager Early Gentle Keen Lucky Mellow Merry Nimble "
-    "Patient Quick Quiet Rosy Silver Sunny Swift Tidy"
-).split()
-_BIRDS = (
-    "Avocet Bittern Curlew Dunnock Finch Godwit Heron Hoopoe Jackdaw Kestrel Lapwing Linnet "
-    "Martin Oriole Osprey Pipit Plover Redstart Robin Siskin Starling Swallow Tern Wagtail Wren"
-).split()
+_MANNERS = """
+    Amber Brisk Calm Dapper Eager Early Gentle Keen Lucky Mellow Merry Nimble Patient Quick Quiet
+    Rosy Silver Sunny Swift Tidy
+"""
+_BIRDS = """
+    Avocet Bittern Curlew Dunnock Finch Godwit Heron Hoopoe Jackdaw Kestrel Lapwing Linnet Martin
+    Oriole Osprey Pipit Plover Redstart Robin Siskin Starling Swallow Tern Wagtail Wren
+"""
 
 
 class BadSpeech(ValueError):
@@ -152,4 +152,4 @@ def clean_name(wanted: str | None, otherwise: str) -> str:
 
 def pick_name(chance: random.Random) -> str:
     """Make up a name: of a bird, for who has none."""
-    return f"{chance.choice(_MANNERS)} {chance.choice(_BIRDS)}"
+    return f"{chance.choice(_MANNERS.split())} {chance.choice(_BIRDS.split())}"

@@ -1,14 +1,11 @@
 // The frames of the tab's connection, as the server saw them: pings, pongs, fragments and the
 // closing handshake too, which browsers hide. They come over a WebSocket of their own, which is
-// not shown. Where the server cannot tell (`key` is null), the page notes its own messages: each
-// is one Text frame or more, and no more than that is known.
+// not shown.
 //
 // Events: "frames" (detail: records, oldest first), "missed" (detail: how many).
 
 const TRIES = 4;
 const AGAIN_MS = 500;
-
-const encoder = new TextEncoder();
 
 export class FrameFeed extends EventTarget {
   #url;
@@ -23,30 +20,16 @@ export class FrameFeed extends EventTarget {
     this.#url = url;
   }
 
-  /** Whether the records come from the server. */
-  get isTrue() {
-    return this.#key !== null;
-  }
-
   /** Follows a new connection. */
   follow(key) {
     clearTimeout(this.#timer);
-    if (this.#socket) this.#socket.onclose = null;
+    if (this.#socket) this.#socket.onmessage = this.#socket.onclose = null;
     this.#socket?.close(1000);
     this.#socket = null;
     this.#key = key;
     this.#after = 0;
     this.#tries = 0;
-    if (key) this.#open();
-  }
-
-  /** Notes a message that this tab sent or received, when nobody else does. */
-  note(from, text) {
-    if (this.isTrue) return;
-    const length = encoder.encode(text).length;
-    const preview = text.length > 120 ? `${text.slice(0, 120)}…` : text;
-    const record = { seq: ++this.#after, at: 0, from, opcode: 1, fin: true, length, preview };
-    this.dispatchEvent(new CustomEvent("frames", { detail: [record] }));
+    this.#open();
   }
 
   #open() {

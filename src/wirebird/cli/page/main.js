@@ -37,6 +37,11 @@ function iAm(name) {
   colour(byId("me"), name);
 }
 
+function greeting(others) {
+  if (!others) return "You are the first here.";
+  return others === 1 ? "You came; one other is here." : `You came; ${others} others are here.`;
+}
+
 const on = (type, listener) => room.addEventListener(type, ({ detail }) => listener(detail));
 
 on("welcome", ({ you, people, history, frames, limits }) => {
@@ -47,7 +52,7 @@ on("welcome", ({ you, people, history, frames, limits }) => {
   iAm(mine.name);
   perch.fill(people, you);
   log.fill(history, () => false);
-  log.note(people.length > 1 ? `You joined ${people.length - 1} others.` : "You are the first.");
+  log.note(greeting(people.length - 1));
   composer.compare(history);
   feed.follow(frames);
   tape.cut(`connection ${++connections}`);
@@ -88,8 +93,6 @@ on("state", (state) => {
 
 feed.addEventListener("frames", ({ detail }) => tape.add(detail));
 feed.addEventListener("missed", ({ detail }) => tape.cut(`${detail} frames not shown`));
-room.addEventListener("sent", ({ detail }) => feed.note("client", detail));
-room.addEventListener("received", ({ detail }) => feed.note("server", detail));
 
 /** A button that stays pressed. */
 function press(id, action) {

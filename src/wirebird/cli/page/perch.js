@@ -33,7 +33,7 @@ export class Perch {
 
   add({ id, name }) {
     if (this.#birds.has(id)) return;
-    const item = make("li", id === this.#me ? "me" : "");
+    const item = make("li", id === this.#me ? "self" : "");
     this.#birds.set(id, item);
     this.#dress(item, id, name);
     this.#list.append(item);

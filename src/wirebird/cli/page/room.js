@@ -1,8 +1,7 @@
 // The tab's connection to the room: opens it, keeps it open, and speaks its JSON.
 //
-// Events: "state" (detail: the state, see #enter), and one for each type of message that the
-// server sends: welcome, joined, left, renamed, said, pong, error (detail: the message). For who
-// counts: "sent" and, after it was understood, "received" (detail: the text).
+// Events: "state" (detail: the state, see `state`), and one for each type of message that the
+// server sends: welcome, joined, left, renamed, said, pong, error (detail: the message).
 
 import { delayBefore } from "/backoff.js";
 
@@ -16,7 +15,12 @@ export class Room extends EventTarget {
   #timer = 0;
   #attempt = 0;
 
-  state = { name: "closed", code: 0, reason: "", clean: true, retryAt: 0, final: false };
+  /**
+   * name: connecting, open, closing or closed; code and reason: of the Close; retryAt: when the
+   * next try is, by performance.now(), or 0; final: there will be none; opened: it was open
+   * before; byUser: the user asked for it.
+   */
+  state = { name: "closed", code: 0, reason: "", retryAt: 0, final: false };
 
   /** @param url ws:// or wss:// of the room  @param name returns the name to join under */
   constructor(url, name) {
@@ -45,7 +49,7 @@ export class Room extends EventTarget {
     this.#enter("connecting");
     socket.onopen = () => this.#enter("open");
     socket.onmessage = ({ data }) => this.#hear(data);
-    socket.onclose = ({ code, reason, wasClean }) => this.#closed(code, reason, wasClean, true);
+    socket.onclose = ({ code, reason }) => this.#closed(code, reason, true);
   }
 
   /** Closes the connection for good; `connect` opens a new one. */
@@ -56,7 +60,7 @@ export class Room extends EventTarget {
       this.#enter("closed", { ...this.state, retryAt: 0, final: true });
       return;
     }
-    socket.onclose = ({ code, reason, wasClean }) => this.#closed(code, reason, wasClean, false);
+    socket.onclose = ({ code, reason }) => this.#closed(code, reason, false);
     this.#enter("closing", { code: 1000 });
     socket.close(1000, "until next time");
   }
@@ -67,15 +71,13 @@ export class Room extends EventTarget {
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close(4000, reason);
-    this.#closed(1006, reason, false, true);
+    this.#closed(1006, reason, true);
   }
 
   /** Sends a message; false when the connection is not open. */
   send(message) {
     if (!this.isOpen) return false;
-    const text = JSON.stringify(message);
-    this.#socket.send(text);
-    this.#emit("sent", text);
+    this.#socket.send(JSON.stringify(message));
     return true;
   }
 
@@ -89,15 +91,15 @@ export class Room extends EventTarget {
     // Only now: a server that accepts and hangs up must not be asked again at once.
     if (message.type === "welcome") this.#attempt = 0;
     this.#emit(message.type, message);
-    this.#emit("received", data);
   }
 
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
-  #closed(code, reason, clean, again) {
+  #closed(code, reason, again) {
     this.#socket = null;
+    const opened = this.state.name !== "connecting";
     const final = !again || FINAL_CODES.has(code);
     let retryAt = 0;
     if (!final) {
@@ -105,7 +107,7 @@ export class Room extends EventTarget {
       retryAt = performance.now() + delay;
       this.#timer = setTimeout(() => this.connect(), delay);
     }
-    this.#enter("closed", { code, reason, clean, retryAt, final, byUser: !again });
+    this.#enter("closed", { code, reason, retryAt, final, opened, byUser: !again });
   }
 
   #hurry() {
@@ -114,8 +116,7 @@ export class Room extends EventTarget {
   }
 
   #enter(name, more = {}) {
-    this.state = { name, code: 0, reason: "", clean: true, retryAt: 0, final: false, ...more };
-    this.state.name = name;
+    this.state = { code: 0, reason: "", retryAt: 0, final: false, ...more, name };
     this.#emit("state", this.state);
   }
 }

@@ -8,7 +8,6 @@ const LANE_PX = 54;
 const PX_PER_S = 105;
 const MOST_WAITING = 24;
 const LOOK_AGAIN_MS = 150;
-const STILL_MS = 8000;
 
 export class Stage {
   #element;
@@ -27,6 +26,7 @@ export class Stage {
 
   /** Lets a message fly. */
   show({ name, text, mine }) {
+    if (document.hidden) return; // nobody looks, and nothing would land; it is in the log
     this.#waiting.push(this.#banner(name, text, mine));
     if (this.#waiting.length > MOST_WAITING) this.#waiting.shift(); // it is in the log
     this.#launch();
@@ -99,7 +99,7 @@ export class Stage {
     this.#element
       .querySelectorAll(".flight.still")
       .forEach((each, index) => each.style.setProperty("--lane", index));
-    setTimeout(() => flight.remove(), STILL_MS);
+    flight.addEventListener("animationend", () => flight.remove());
     return true;
   }
 

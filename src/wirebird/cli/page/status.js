@@ -35,7 +35,10 @@ export class Status {
   constructor(room) {
     this.#room = room;
     this.#toggle.addEventListener("click", () => this.#act());
-    this.#retry.addEventListener("click", () => room.connect());
+    this.#retry.addEventListener("click", () => {
+      room.connect();
+      byId("text").focus({ preventScroll: true });
+    });
     room.addEventListener("state", ({ detail }) => this.#show(detail));
   }
 
@@ -59,7 +62,7 @@ export class Status {
     this.#note.textContent = state.name === "closed" ? Status.describe(state) : this.#room.url;
     this.#note.title = this.#note.textContent;
     const idle = state.name === "closed" && !state.retryAt;
-    this.#toggle.textContent = idle ? "Connect" : "Disconnect";
+    this.#toggle.textContent = idle ? "Connect" : state.retryAt ? "Stop trying" : "Disconnect";
     this.#toggle.disabled = state.name === "closing";
     if (state.name === "open") this.#notice.hidden = true;
     if (state.name === "connecting") this.#tell("Calling", "Trying to reach the room.", false);
@@ -72,7 +75,8 @@ export class Status {
     } else if (state.final) {
       this.#tell("The room hung up", `Closed with ${Status.describe(state)}.`, "Connect again");
     } else {
-      this.#tell("The wire is down", `Closed with ${Status.describe(state)}.`, "Try now");
+      const how = state.opened ? "Closed with" : "The server does not answer:";
+      this.#tell("The wire is down", `${how} ${Status.describe(state)}.`, "Try now");
       this.#tick(state.retryAt);
       this.#ticker = setInterval(() => this.#tick(state.retryAt), 100);
     }

@@ -75,10 +75,14 @@ export class Tape {
     const flag = make("span", fin ? "fin" : "fin unset", "FIN");
     if (!fin) flag.append(make("span", "hidden", " not set"));
     const size = make("span", "length", `${length.toLocaleString("en")} B`);
-    const bits = [`#${seq}`, `FIN ${+fin}`];
-    if (rsv !== undefined) bits.push(`RSV ${rsv.toString(2).padStart(3, "0")}`);
-    bits.push(`opcode 0x${opcode.toString(16)}`, `MASK ${+sent}`);
-    if (at) bits.push(`${(at / 1000).toFixed(2)} s`);
+    const bits = [
+      `#${seq}`,
+      `FIN ${+fin}`,
+      `RSV ${rsv.toString(2).padStart(3, "0")}`,
+      `opcode 0x${opcode.toString(16)}`,
+      `MASK ${+sent}`,
+      `${(at / 1000).toFixed(2)} s`,
+    ];
     const button = make(
       "button",
       "",
