@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Generator, Sequence
 
 from .core.extensions.base import ServerExtensionFactory
@@ -44,6 +45,7 @@ class ServerProtocol(ServerHandshake, Protocol):
             extensions=extensions,
             subprotocols=subprotocols,
             select_subprotocol=select_subprotocol,
+            now=time.time,
             side=SERVER,
             state=state,
             max_size=max_size,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import email.utils
 import http
 import re
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,7 +60,7 @@ class ServerHandshake:
         subprotocols: what the server supports, the preferred one first.
         select_subprotocol: chooses instead of the method of this name; called with this object
             and the client's subprotocols.
-        now: returns the time for Date, in seconds since the epoch; tests inject their own.
+        now: returns the time for Date, in seconds since the epoch; without it there is none.
         kwargs: for the next class in line.
     """
 
@@ -73,7 +72,7 @@ class ServerHandshake:
         subprotocols: Sequence[Subprotocol] | None = None,
         select_subprotocol: Callable[[Any, Sequence[Subprotocol]], Subprotocol | None]
         | None = None,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -97,7 +96,7 @@ class ServerHandshake:
         try:
             accept, extensions, subprotocol = self.process_request(request)
             headers = Headers()
-            headers["Date"] = self._date()
+            self._date(headers)
             headers["Upgrade"] = "websocket"
             headers["Connection"] = "Upgrade"
             headers["Sec-WebSocket-Accept"] = accept
@@ -152,14 +151,15 @@ class ServerHandshake:
         status = http.HTTPStatus(status)
         body = text.encode()
         headers = Headers()
-        headers["Date"] = self._date()
+        self._date(headers)
         headers["Connection"] = "close"
         headers["Content-Length"] = str(len(body))
         headers["Content-Type"] = "text/plain; charset=utf-8"
         return Response(status.value, status.phrase, headers, body)
 
-    def _date(self) -> str:
-        return email.utils.formatdate(self._now(), usegmt=True)
+    def _date(self, headers: Headers) -> None:
+        if self._now is not None:
+            headers["Date"] = email.utils.formatdate(self._now(), usegmt=True)
 
     def process_request(self, request: Request) -> tuple[str, str | None, str | None]:
         """Check a request, and choose extensions and a subprotocol. RFC 6455, 4.2.1 and 4.2.2.
