@@ -7,6 +7,7 @@ chosen by the program (a socket, a path, a host or port beside the URI) is not t
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 
 from ..exceptions import InvalidURI, SecurityError
@@ -18,6 +19,7 @@ __all__ = ["MAX_REDIRECTS", "follow", "headers_for"]
 
 MAX_REDIRECTS = 10  # how many a client follows for one connection
 
+_has_scheme = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):").match
 _STATUSES = frozenset({300, 301, 302, 303, 307, 308})
 _SCHEMES = {"http": "ws", "https": "wss"}
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
@@ -84,12 +86,16 @@ def _resolve(uri: str, location: str) -> str:
     # Checked before they are joined, since joining removes what makes it invalid.
     if not location.isascii() or not location.isprintable():
         raise InvalidURI(location, "Location must be printable ASCII")
+    match = _has_scheme(location)
+    if match is not None:  # then nothing is relative. RFC 3986, 5.2.2
+        scheme = match.group(1).lower()
+        return _SCHEMES.get(scheme, scheme) + location[match.end(1) :]
+    if location.startswith("///"):
+        raise InvalidURI(location, "host is missing")
     try:
-        scheme, colon, rest = urllib.parse.urljoin(uri, location).partition(":")
+        return urllib.parse.urljoin(uri, location)
     except ValueError as exc:
         raise InvalidURI(location, str(exc)) from exc
-    scheme = scheme.lower()
-    return _SCHEMES.get(scheme, scheme) + colon + rest
 
 
 def _origin(uri: WebSocketURI) -> tuple[bool, str, int]:
