@@ -302,6 +302,7 @@ class InvalidHeaderFormat(InvalidHeader):
 
     def __init__(self, name: str, error: str, header: str, pos: int) -> None:
         super().__init__(name, f"{error} at {pos} in {header}")
+        self.args = name, error, header, pos  # what makes the same one again, as pickle does
 
 
 class InvalidHeaderValue(InvalidHeader):
@@ -336,6 +337,7 @@ class InvalidOrigin(InvalidHeader):
 
     def __init__(self, origin: str | None) -> None:
         super().__init__("Origin", origin)
+        self.args = (origin,)
 
 
 class InvalidUpgrade(InvalidHeader):
@@ -437,8 +439,11 @@ class TooManyFragments(WebSocketException):
     close_code: ClassVar[int | None] = 1009
 
     def __init__(self, max_fragments: int) -> None:
-        super().__init__(f"fragmented message exceeds limit of {max_fragments} frames")
+        super().__init__(max_fragments)
         self.max_fragments = max_fragments
+
+    def __str__(self) -> str:
+        return f"fragmented message exceeds limit of {self.max_fragments} frames"
 
 
 class InvalidState(WebSocketException, AssertionError):
