@@ -128,25 +128,36 @@ class Inflater:
 
     def _feed(self, data: BytesLike, size: int, max_size: int | None) -> bytes:
         """Inflate data, ``size`` bytes of the fragment being there, over the ends of streams."""
-        view = memoryview(data)
-        parts = []
-        at, step = 0, len(view)
+        if len(data) == 0:
+            return b""
+        part, rest = self._feed_stream(data, size, max_size)
+        if not rest:
+            return part
+        parts, size = [part], size + len(part)
+        at, view = 0, memoryview(rest)
         while at < len(view):
-            if self._stream is None:
-                self._stream = zlib.decompressobj(wbits=-self._window_bits)
-            stream, piece = self._stream, view[at : at + step]
-            room = 0 if max_size is None else max(max_size - size, 0) + 1  # for zlib, 0 is no limit
-            part = stream.decompress(piece, room)
-            size += len(part)
-            if max_size is not None and size > max_size:
-                raise PayloadTooBig(None, max_size)
+            piece = view[at : at + _PIECE_BYTES]
+            part, rest = self._feed_stream(piece, size, max_size)
             parts.append(part)
-            at += len(piece)
-            if stream.eof:
-                at -= len(stream.unused_data)
-                step = _PIECE_BYTES
-                self._end_stream()
+            size += len(part)
+            at += len(piece) - len(rest)
         return b"".join(parts)
+
+    def _feed_stream(self, data: BytesLike, size: int, max_size: int | None) -> tuple[bytes, bytes]:
+        """Inflate data up to the end of the stream; return what it leaves too."""
+        stream = self._stream
+        if stream is None:
+            stream = self._stream = zlib.decompressobj(wbits=-self._window_bits)
+        if max_size is None:
+            part = stream.decompress(data)
+        else:
+            part = stream.decompress(data, max(max_size - size, 0) + 1)  # 0 would be no limit
+            if size + len(part) > max_size:
+                raise PayloadTooBig(None, max_size)
+        if not stream.eof:
+            return part, b""
+        self._end_stream()
+        return part, stream.unused_data
 
     def _end_stream(self) -> None:
         self._stream = None
