@@ -130,14 +130,14 @@ async def serve_until_stopped(
 ) -> None:
     """Serve, print the URL to open, and close every connection with 1001 when told to stop."""
     demo = Demo(origins=origins)
-    async with demo.serve(host, port, ssl=tls) as server:
-        bound_port = server.sockets[0].getsockname()[1]
-        scheme = "https" if tls else "http"
-        click.echo(f"Wirebird is listening. Open {scheme}://{for_url(host)}:{bound_port}/")
-        click.echo("Ctrl-C ends it.")
-        with stop_signals() as stop:
+    with stop_signals() as stop:
+        async with demo.serve(host, port, ssl=tls) as server:
+            bound_port = server.sockets[0].getsockname()[1]
+            scheme = "https" if tls else "http"
+            click.echo(f"Wirebird is listening. Open {scheme}://{for_url(host)}:{bound_port}/")
+            click.echo("Ctrl-C ends it.")
             await stop.wait()
-        await demo.say_goodbye()
+            await demo.say_goodbye()
     click.echo("Closed.")
 
 
@@ -150,13 +150,21 @@ def for_url(host: str) -> str:
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[asyncio.Event]:
-    """Turn SIGINT and SIGTERM into an event; after the first, both do what they always do."""
+    """Turn the first SIGINT or SIGTERM into an event; a second one ends the process at once."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    caught = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    caught: list[signal.Signals] = []
+
+    def first() -> None:
+        stop.set()
+        for number in caught:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in before:
         try:
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, first)
         except (NotImplementedError, RuntimeError):
             continue  # Windows, or not the main thread: KeyboardInterrupt cancels us instead
         caught.append(number)
@@ -165,3 +173,4 @@ def stop_signals() -> Iterator[asyncio.Event]:
     finally:
         for number in caught:
             loop.remove_signal_handler(number)
+            signal.signal(number, before[number])

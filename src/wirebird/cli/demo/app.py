@@ -27,6 +27,7 @@ __all__ = ["Demo"]
 
 _MAX_FIELDS = 8
 DRAIN_FRAMES_WITHIN_S = 1.0
+CLOSE_TIMEOUT_S = 3.0  # who presses Ctrl-C waits for peers that do not answer
 
 
 class Demo:
@@ -56,7 +57,14 @@ class Demo:
         self, host: str | None, port: int | None, *, ssl: ssl_module.SSLContext | None = None
     ) -> Server:
         """Serve on a port; the result is awaited or entered, as that of `wirebird.serve`."""
-        return serve(self.handle, host, port, process_request=self.process_request, ssl=ssl)
+        return serve(
+            self.handle,
+            host,
+            port,
+            process_request=self.process_request,
+            close_timeout=CLOSE_TIMEOUT_S,
+            ssl=ssl,
+        )
 
     async def say_goodbye(self) -> None:
         """Close the room with 1001, before the server closes everything else.

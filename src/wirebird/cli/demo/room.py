@@ -190,7 +190,8 @@ class Room:
 
     def _send(self, members: list[_Member], event: dict[str, Any]) -> None:
         """Send without waiting for anybody; who is too far behind is put out instead."""
-        in_time, slow = [], []
+        in_time: list[_Member] = []
+        slow: list[_Member] = []
         for member in members:
             unsent = member.connection.transport.get_write_buffer_size()
             (in_time if unsent <= self._max_unsent_bytes else slow).append(member)
