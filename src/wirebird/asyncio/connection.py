@@ -211,6 +211,8 @@ class Connection(PythonConnectionBase, Hooks):
         except StopAsyncIteration:
             return
         kind = _kind_of(fragment)
+        while self._fragmented_send is not None:  # which began while the iterator let us wait
+            await asyncio.shield(self._fragmented_send)
         is_text = kind is str if text is None else text
         self._fragmented_send = self.loop.create_future()
         try:
@@ -287,6 +289,7 @@ class Connection(PythonConnectionBase, Hooks):
         pong: asyncio.Future[float] = self.loop.create_future()
         self._pongs[payload] = pong
         self._flush()
+        await self._drain()
         return pong
 
     async def pong(self, data: DataLike = b"") -> None:
@@ -335,7 +338,7 @@ class Connection(PythonConnectionBase, Hooks):
 
     def deadline_changed(self) -> None:
         """See ``Hooks``."""
-        if self._core is not None:
+        if self._core is not None and not self.connection_lost_waiter.done():
             self._deadlines.watch(self)
 
     def abort(self) -> None:
@@ -351,9 +354,8 @@ class Connection(PythonConnectionBase, Hooks):
     def handle_deadline(self) -> None:
         """See ``Watched``."""
         if self._core is not None:
-            now = self.loop.time()
-            self._core.network_holds(self.link.buffered_bytes(), now)
-            self._core.handle_deadline(now)
+            self._look_at_network()
+            self._core.handle_deadline(self.loop.time())
             self._flush()
 
     # asyncio.Protocol
@@ -366,13 +368,13 @@ class Connection(PythonConnectionBase, Hooks):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end of the transport, and wake whoever waits."""
+        self.connection_lost_waiter.set_result(None)
         if self._core is not None:
             self._core.connection_lost(exc, self.loop.time())
             self._deadlines.forget(self)
         else:
             self.protocol.receive_eof()
             self._handshake_progressed()
-        self.connection_lost_waiter.set_result(None)
         for waiter in self._drain_waiters:
             if not waiter.done():
                 waiter.set_result(None)

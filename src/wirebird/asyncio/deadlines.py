@@ -57,6 +57,9 @@ class Deadlines:
         """Return the deadlines of a loop."""
         deadlines = cls._all.get(loop)
         if deadlines is None:
+            # A timer that is still armed keeps its loop alive.
+            for closed in [other for other in list(cls._all) if other.is_closed()]:
+                cls._all.pop(closed, None)
             deadlines = cls._all[loop] = cls(loop)
         return deadlines
 
@@ -80,6 +83,11 @@ class Deadlines:
         entry = self._entries.pop(id(watched), None)
         if entry is not None:
             entry.watched = None
+        if not self._entries:
+            self._heap.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
 
     def _arm(self) -> None:
         loop = self._loop()
@@ -98,13 +106,20 @@ class Deadlines:
         if loop is None:
             return
         now = loop.time()
+        due: list[Watched] = []
         while self._heap and self._heap[0].when <= now:
             watched = heapq.heappop(self._heap).watched
-            if watched is None:
-                continue
-            del self._entries[id(watched)]
-            when = watched.next_deadline()
-            if when is not None and when <= now:
-                watched.handle_deadline()
-            self.watch(watched)
+            if watched is not None:
+                del self._entries[id(watched)]
+                due.append(watched)
+        for watched in due:  # once each: what is due again at once waits for the next turn
+            try:
+                when = watched.next_deadline()
+                if when is not None and when <= now:
+                    watched.handle_deadline()
+                self.watch(watched)
+            except Exception as exc:
+                # One of many: it must not take the deadlines of the others along.
+                context = {"message": "error in the deadline of a connection", "exception": exc}
+                loop.call_exception_handler(context)
         self._arm()

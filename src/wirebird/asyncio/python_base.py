@@ -49,7 +49,8 @@ class PythonConnectionBase(asyncio.Protocol):
         self._is_writing_paused = False
         self._drain_waiters: collections.deque[asyncio.Future[None]] = collections.deque()
         self._fragmented_send: asyncio.Future[None] | None = None
-        self._refused_bytes = 0
+        self._refused_bytes = 0  # that came behind a request which was refused
+        self._held_bytes = 0  # by the link, when we last looked
 
     # Receiving
 
@@ -81,6 +82,7 @@ class PythonConnectionBase(asyncio.Protocol):
         """
         core = self._start_receiving("recv")
         try:
+            await self._take_turn()
             while (message := core.next_message(decode)) is NEED_MORE:
                 await self._wait_readable(core, by_frame=False)
         except ConnectionClosed:
@@ -88,9 +90,6 @@ class PythonConnectionBase(asyncio.Protocol):
             raise
         finally:
             self._is_receiving = False
-        self._received_in_turn += 1
-        if self._received_in_turn >= _MESSAGES_PER_TURN:
-            await self._give_way()
         return message
 
     async def __aiter__(self) -> AsyncIterator[Data]:
@@ -130,12 +129,14 @@ class PythonConnectionBase(asyncio.Protocol):
         try:
             final = False
             while not final:
+                await self._take_turn()
                 while (fragment := core.next_fragment(decode)) is NEED_MORE:
                     await self._wait_readable(core, by_frame=True)
                 data, final = fragment
                 self._is_streaming = not final
                 yield data
         except ConnectionClosed:
+            self._is_streaming = False  # nothing is left of it to be in the way
             await asyncio.shield(self.connection_lost_waiter)
             raise
         finally:
@@ -171,9 +172,12 @@ class PythonConnectionBase(asyncio.Protocol):
         self.loop.call_soon(self._settle)
         return True
 
-    async def _give_way(self) -> None:
-        self._received_in_turn = 0
-        await asyncio.sleep(0)
+    async def _take_turn(self) -> None:
+        """Let others run now and then. Nothing is taken yet, so being cancelled loses nothing."""
+        self._received_in_turn += 1
+        if self._received_in_turn > _MESSAGES_PER_TURN:
+            self._received_in_turn = 1
+            await asyncio.sleep(0)
 
     def _settle(self) -> None:
         if self._core is not None:
@@ -226,13 +230,16 @@ class PythonConnectionBase(asyncio.Protocol):
                 self.loop.call_soon(self._flush)
         else:
             self._flush()
-        if self._is_writing_paused:
-            await self._drain()
-            if self.connection_lost_waiter.done():
-                await self._raise_closed()
+        await self._drain()
 
     async def _drain(self) -> None:
-        """Wait until the network has taken enough, or the connection is lost."""
+        """Wait until the network has taken enough.
+
+        Raises:
+            ConnectionClosed: the connection is lost meanwhile.
+        """
+        if not self._is_writing_paused:
+            return
         while self._is_writing_paused and not self.connection_lost_waiter.done():
             waiter = self.loop.create_future()
             self._drain_waiters.append(waiter)
@@ -240,6 +247,8 @@ class PythonConnectionBase(asyncio.Protocol):
                 await waiter
             finally:
                 self._drain_waiters.remove(waiter)
+        if self.connection_lost_waiter.done():
+            await self._raise_closed()
 
     async def _raise_closed(self) -> None:
         """Wait until TCP has ended, which the core's deadlines see to, and say how."""
@@ -251,19 +260,27 @@ class PythonConnectionBase(asyncio.Protocol):
     def _flush(self) -> None:
         """Give the network all there is."""
         self._is_flush_scheduled = False
-        chunks = self.protocol.data_to_send()
-        if not chunks:
-            return
-        has_eof = SEND_EOF in chunks
-        if has_eof:
-            chunks = [chunk for chunk in chunks if chunk]
-        if chunks:
-            self.link.write(chunks)
-        core = self._core
-        if core is not None:
-            core.network_holds(self.link.buffered_bytes(), self.loop.time())
-        if has_eof:
-            self.link.half_close(is_peer_done=core is None or core.is_input_ended_by_peer)
+        while chunks := self.protocol.data_to_send():
+            has_eof = SEND_EOF in chunks
+            if has_eof:
+                chunks = [chunk for chunk in chunks if chunk]
+            if chunks:
+                self.link.write(chunks)
+            self._look_at_network()  # which may have room for something that was put off
+            if has_eof:
+                self.link.half_close(is_peer_done=self._is_peer_done)
+
+    def _look_at_network(self) -> None:
+        """Tell the core what the network has not taken yet."""
+        self._held_bytes = self.link.buffered_bytes()
+        if self._core is not None:
+            self._core.network_holds(self._held_bytes, self.loop.time())
+
+    @property
+    def _is_peer_done(self) -> bool:
+        if self._core is None:
+            return self.protocol.reader.eof
+        return self._core.is_input_ended_by_peer
 
     # asyncio.Protocol
 
@@ -271,6 +288,8 @@ class PythonConnectionBase(asyncio.Protocol):
         """Take bytes that came."""
         core = self._core
         if core is not None:
+            if self._held_bytes:
+                self._look_at_network()
             core.receive_data(data, self.loop.time())
             if not self._is_flush_scheduled:
                 self._flush()
@@ -280,6 +299,7 @@ class PythonConnectionBase(asyncio.Protocol):
             if self._refused_bytes > MAX_DISCARDED_BYTES:
                 self.link.abort()
             return
+        self.protocol.configure(now=self.loop.time())  # it may open now
         self.protocol.receive_data(data)
         self._handshake_progressed()
 
@@ -304,9 +324,8 @@ class PythonConnectionBase(asyncio.Protocol):
         for waiter in self._drain_waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        if self._core is not None:
-            self._core.network_holds(self.link.buffered_bytes(), self.loop.time())
-            self._flush()
+        self._look_at_network()
+        self._flush()
 
     def _handshake_progressed(self) -> None:
         """Called when something came before the connection was open."""

@@ -11,6 +11,7 @@ from socket import socket
 from types import TracebackType
 from typing import Any, Self
 
+from ..core.close import Close
 from ..core.extensions.base import ServerExtensionFactory
 from ..core.headers import validate_subprotocols
 from ..core.http1 import Request, Response
@@ -30,6 +31,9 @@ __all__ = [
     "serve",
     "unix_serve",
 ]
+
+# What a client may send behind a request that is not answered yet.
+_MAX_EARLY_BYTES = 64 * 1024
 
 ProcessRequest = Callable[
     ["ServerConnection", Request], Awaitable[Response | None] | Response | None
@@ -136,16 +140,37 @@ class ServerConnection(Connection):
             if response is not None and not isinstance(response, Response):
                 raise TypeError(f"expected a Response or None, got {type(response).__name__}")
         except Exception as exc:
-            self.protocol.handshake_exc = exc
             self.logger.error("%s failed", getattr(hook, "__name__", "hook"), exc_info=True)
-            return self.protocol.reject(
-                http.HTTPStatus.INTERNAL_SERVER_ERROR,
-                "The WebSocket could not be opened. The server's log says more.\n",
-            )
+            return self._failed(exc)
         return response
 
+    def _failed(self, exc: Exception) -> Response:
+        """Note that something on this side went wrong; the client learns nothing of it but 500."""
+        self.protocol.handshake_exc = exc
+        return self.protocol.reject(
+            http.HTTPStatus.INTERNAL_SERVER_ERROR,
+            "The WebSocket could not be opened. The server's log says more.\n",
+        )
+
+    def _give_up(self) -> None:
+        """Answer what took too long: the request, or what hooks of the user's make of it."""
+        if self.state is not State.CONNECTING or self.protocol.eof_sent:
+            return
+        if self.request is None:
+            status, text = http.HTTPStatus.REQUEST_TIMEOUT, "The request took too long.\n"
+        else:
+            status, text = http.HTTPStatus.SERVICE_UNAVAILABLE, "The server took too long.\n"
+        self._respond(self.respond(status, text))
+
     def _respond(self, response: Response) -> None:
-        self.protocol.send_response(response)
+        self.link.resume()
+        self.protocol.configure(now=self.loop.time())
+        try:
+            self.protocol.send_response(response)
+        except ValueError as exc:  # something cannot stand in a head
+            self.logger.error("opening handshake failed", exc_info=True)
+            self.response = self._failed(exc)
+            self.protocol.send_response(self.response)
         if self.protocol.connection is not None:
             self._opened()
         self._flush()
@@ -155,6 +180,8 @@ class ServerConnection(Connection):
         for event in self.protocol.events_received():
             assert isinstance(event, Request)
             self.request = event
+        if self.request is not None and len(self.protocol.reader.buffer) > _MAX_EARLY_BYTES:
+            self.link.pause()  # until the request is answered
         is_answered = self.protocol.handshake_exc is not None or self.protocol.reader.eof
         if is_answered:
             self._flush()
@@ -166,6 +193,7 @@ class ServerConnection(Connection):
         super().connection_made(transport)
         task = self.loop.create_task(self.server.handler(self))
         self.server.handler_tasks.add(task)
+        task.add_done_callback(self.server.handler_tasks.discard)
 
 
 class Server:
@@ -237,7 +265,11 @@ class Server:
             close_connections: False to let open connections end by themselves. Handshakes in
                 progress are refused with 503 either way.
             code, reason: with which connections are closed.
+
+        Raises:
+            ProtocolError: the code or the reason cannot be sent.
         """
+        Close(code, reason).serialize()
         if self.close_task is None:
             self.close_task = self.get_loop().create_task(
                 self._close(close_connections, code, reason)
@@ -278,9 +310,10 @@ class Server:
         return self._start().__await__()
 
     async def _start(self) -> Self:
-        self.server = await self.create_server()
-        for listening in self.server.sockets:
-            self.logger.info("server listening on %s", _name_of(listening))
+        if not hasattr(self, "server"):  # `async with await serve(...)` starts it once
+            self.server = await self.create_server()
+            for listening in self.server.sockets:
+                self.logger.info("server listening on %s", _name_of(listening))
         return self
 
 
@@ -390,9 +423,11 @@ def serve(
         protocol.configure(write_timeout_s=write_timeout, max_fragments=max_fragments)
         return connection
 
+    is_unix = kwargs.pop("unix", False)
+
     async def create_server() -> asyncio.Server:
         loop = asyncio.get_running_loop()
-        if kwargs.pop("unix", False):
+        if is_unix:
             return await loop.create_unix_server(factory, **kwargs)
         return await loop.create_server(factory, host, port, **kwargs)
 
@@ -414,35 +449,40 @@ async def _run_connection(
     open_timeout: float | None,
 ) -> None:
     """Take a connection from its opening handshake to its end; nothing of it is left behind."""
-    server = connection.server
     try:
         try:
             async with asyncio.timeout(open_timeout):
                 await connection.handshake(process_request, process_response, server_header)
         except TimeoutError:
-            if connection.request is None and not connection.protocol.eof_sent:
-                connection._respond(
-                    connection.respond(
-                        http.HTTPStatus.REQUEST_TIMEOUT, "The request took too long.\n"
-                    )
-                )
-        if connection.state is State.CONNECTING:
+            connection._give_up()
+        if connection._core is not None:
+            await _handle(connection, handler)
+        elif connection.state is State.CONNECTING:
             # Refused: give the client time to read why.
-            async with asyncio.timeout(connection.close_timeout):
-                await connection.wait_closed()
-            return
-        server.all_connections.add(connection)
-        async with connection:
-            await handler(connection)
+            await asyncio.wait(
+                [connection.connection_lost_waiter], timeout=connection.close_timeout
+            )
     except Exception:
-        if connection in server.all_connections:
-            connection.logger.error("connection handler failed", exc_info=True)
+        connection.logger.error("opening handshake failed", exc_info=True)
     finally:
-        server.all_connections.discard(connection)
         connection.link.abort()
-        task = asyncio.current_task()
-        assert task is not None
-        server.handler_tasks.discard(task)
+
+
+async def _handle(
+    connection: ServerConnection, handler: Callable[[ServerConnection], Awaitable[None]]
+) -> None:
+    """Run the handler of a connection that is open, and close it."""
+    all_connections = connection.server.all_connections
+    all_connections.add(connection)
+    try:
+        async with connection:
+            try:
+                await handler(connection)
+            except Exception:
+                connection.logger.error("connection handler failed", exc_info=True)
+                await connection.close(CloseCode.INTERNAL_ERROR)
+    finally:
+        all_connections.discard(connection)
 
 
 def _name_of(listening: socket) -> str:

@@ -112,6 +112,8 @@ class Outbound:
 
     def _queue(self, opcode: Opcode, payload: BytesLike, fin: bool) -> None:
         rsv = 0
+        if isinstance(payload, memoryview):
+            payload = payload.tobytes()  # its items may be longer than a byte
         if self.trace is not None:
             self.trace(True, Frame(opcode, bytes(payload), fin))
         if self.extensions:
@@ -140,7 +142,8 @@ class Outbound:
     # The queue
 
     def send_eof(self) -> None:
-        """Queue the end of the stream."""
+        """Queue the end of the stream; a pong that was put off is late now."""
+        self._postponed_pong = None
         self._chunks.append(SEND_EOF)
 
     def discard(self) -> None:
