@@ -3,7 +3,8 @@
     python fuzz/fuzz_head.py [-max_total_time=60] [corpus]
 
 needs atheris (``pip install atheris``), which nothing else does. The first two bytes of an input
-say which parser reads the rest, and into how large pieces it is cut. What must hold for any bytes:
+say which parser reads the rest, into how large pieces it is cut, and whether small bytes in it
+stand for the words of a head, which a fuzzer does not find by itself. What must hold:
 
 - the parser returns, waits for more or raises one of the errors that it documents;
 - pieces do not matter;
@@ -41,6 +42,15 @@ ASKED = (
     b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 )
+
+WORDS = [
+    *[b"\r\n", b": ", b", ", b"; ", b"=", b'"', b" ", b"/", b"\r\n\r\n"],
+    *[b"GET / HTTP/1.1\r\n", b"HTTP/1.1 101 OK\r\n", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 "],
+    *[b"Host", b"Upgrade", b"Connection", b"websocket", b"keep-alive", b"Origin"],
+    *[b"Sec-WebSocket-Key", b"Sec-WebSocket-Accept", b"Sec-WebSocket-Version: 13\r\n"],
+    *[b"Sec-WebSocket-Extensions: ", b"Sec-WebSocket-Protocol: ", b"chat", b"Authorization: "],
+    *[b"Basic eDp5", b"Content-Length: ", b"Transfer-Encoding: chunked\r\n", b"5\r\n", b"0"],
+]
 
 
 class Anything(ServerExtensionFactory):
@@ -123,6 +133,9 @@ def test_one_input(data: bytes) -> None:
     if len(data) < 2:
         return
     kind, size, rest = data[0] % 5, data[1] % 64 + 1, data[2:]
+    if data[1] >= 128:
+        words = (WORDS[byte] if byte < len(WORDS) else bytes([byte]) for byte in rest)
+        rest = b"".join(words)
     parse: Parser = parse_request
     if kind == 1:
         parse = parse_response
