@@ -33,7 +33,7 @@ export class RoundTrip {
   #stop() {
     clearInterval(this.#timer);
     this.#sent = null;
-    this.#output.value = "–";
+    this.#output.textContent = "–";
   }
 
   #ask() {
@@ -55,7 +55,7 @@ export class RoundTrip {
     this.#sent = null;
     this.#times.push(time);
     if (this.#times.length > KEPT) this.#times.shift();
-    this.#output.value = time < 10 ? `${time.toFixed(1)} ms` : `${Math.round(time)} ms`;
+    this.#output.textContent = time < 10 ? `${time.toFixed(1)} ms` : `${Math.round(time)} ms`;
     this.#draw();
   }
 

@@ -71,7 +71,8 @@ export class Tape {
     const sent = from === "client";
     const name = OPCODES[opcode] ?? `0x${opcode.toString(16)}`;
     const way = make("span", "way", sent ? "↑" : "↓");
-    way.append(make("span", "hidden", sent ? " sent, " : " received, "));
+    way.setAttribute("aria-hidden", "true");
+    const spoken = make("span", "hidden", sent ? "sent " : "received ");
     const flag = make("span", fin ? "fin" : "fin unset", "FIN");
     if (!fin) flag.append(make("span", "hidden", " not set"));
     const size = make("span", "length", `${length.toLocaleString("en")} B`);
@@ -86,7 +87,7 @@ export class Tape {
     const button = make(
       "button",
       "",
-      make("span", "head", way, make("span", "opcode", name), size, flag),
+      make("span", "head", way, spoken, make("span", "opcode", name), size, flag),
       make("span", "preview", preview || "(empty)"),
       make("span", "bits", bits.join(" · ")),
     );
