@@ -16,7 +16,7 @@ from .core.connection import NEED_MORE, SEND_EOF, Connection
 from .core.extensions.base import Extension
 from .core.frames import Frame
 from .core.http1 import Request, Response
-from .core.rules import MAX_MESSAGE_BYTES, CloseCode, Opcode, Role, State
+from .core.rules import MAX_MESSAGE_BYTES, CloseCode, Role, State
 from .core.streams import StreamReader
 from .core.types import BytesLike, LoggerLike, Origin, Subprotocol
 from .engine import connection_class
@@ -152,7 +152,10 @@ class Protocol:
             EOFError: the stream has ended already.
         """
         if self.connection is not None:
+            if self.reader.eof:
+                raise EOFError("stream has ended")
             self.connection.receive_data(data, 0.0)
+            self._pull()
         elif self.eof_sent:
             return  # the handshake failed: the rest means nothing
         else:
@@ -161,12 +164,14 @@ class Protocol:
 
     def receive_eof(self) -> None:
         """Take the end of the stream; then call ``data_to_send``. Doing it again does nothing."""
+        if self.reader.eof:
+            return
+        self.reader.feed_eof()
         if self.connection is not None:
             self.connection.receive_eof(0.0)
+            self._pull()
             return
-        if not self.reader.eof:
-            self.reader.feed_eof()
-            self._go_on()
+        self._go_on()
         if self.connection is None:
             self._send_eof()
             self._is_over = True
@@ -206,7 +211,7 @@ class Protocol:
 
     def send_ping(self, data: BytesLike) -> None:
         """Send a ping; its payload has at most 125 bytes."""
-        self._opened().ping(data, 0.0)
+        self._opened().ping(data, 0.0, is_awaited=False)
 
     def send_pong(self, data: BytesLike) -> None:
         """Send a pong; its payload has at most 125 bytes."""
@@ -228,14 +233,6 @@ class Protocol:
     def events_received(self) -> list[Event]:
         """Return what came: the request or response of the handshake, then frames."""
         events, self._events = self._events, []
-        if self.connection is not None and not self._is_pulled:
-            try:
-                while (frame := self.connection.next_frame()) is not NEED_MORE:
-                    if self.debug:
-                        self.logger.debug("< %s", frame)
-                    events.append(frame)
-            except ConnectionClosed:
-                pass  # no more frames; the state says so
         return events
 
     def data_to_send(self) -> list[bytes]:
@@ -267,10 +264,20 @@ class Protocol:
             self.connection.receive_data(rest, now)
         if self.reader.eof:
             self.connection.receive_eof(now)
+        self._pull()
+
+    def _pull(self) -> None:
+        """Take the frames at once: what a wrong payload makes us send must not wait for a call."""
+        if self.connection is None or self._is_pulled:
+            return
+        try:
+            while (frame := self.connection.next_frame()) is not NEED_MORE:
+                self._events.append(frame)
+        except ConnectionClosed:
+            pass  # no more frames; the state says so
 
     def _log_frame(self, sent: bool, frame: Frame) -> None:
-        if sent or self._is_pulled or frame.opcode >= Opcode.CLOSE:
-            self.logger.debug("%s %s", ">" if sent else "<", frame)
+        self.logger.debug("%s %s", ">" if sent else "<", frame)
 
     def _go_on(self) -> None:
         """Go on with the handshake as far as the bytes allow."""

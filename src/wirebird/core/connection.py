@@ -125,7 +125,7 @@ class Connection:
         self._discarded = 0
         self._is_eof_queued = False
         self._is_failed = False
-        self._is_aborted = False
+        self._is_cut = False  # TCP was aborted, or is gone
         self._receive_buffer: bytearray | None = None
 
     # What there is to know
@@ -222,11 +222,10 @@ class Connection:
         self._now = now
         self._inbound.scan()
         self._inbound.end()
-        if self.close_rcvd is None:  # RFC 6455, 7.1.5: that is 1006
-            self._set_failure(
-                self._inbound.violation
-                or EOFError("unexpected end of stream: no close frame received")
-            )
+        if self._inbound.violation is not None and not self._is_failed:
+            self._fail_for(self._inbound.violation)  # there is nothing to wait for any more
+        if self.close_rcvd is None and not self._is_failed:  # RFC 6455, 7.1.5: that is 1006
+            self._set_failure(EOFError("unexpected end of stream: no close frame received"))
         self._halves.received(Passage.ENDED)
         self._send_eof()
         self._start_closing()
@@ -235,10 +234,11 @@ class Connection:
     def connection_lost(self, exc: BaseException | None, now: float) -> None:
         """Take the end of the TCP connection, whatever the reason."""
         self.receive_eof(now)
-        if exc is not None and (self.failure is None or isinstance(self.failure, EOFError)):
+        is_cause_known = self.failure is not None and not isinstance(self.failure, EOFError)
+        if exc is not None and self.close_rcvd is None and not is_cause_known:
             self.failure = exc
         self._outbound.discard()
-        self._close_deadline = self._violation_deadline = None
+        self._is_cut = True
         self._serve_reader()
 
     def settle(self, now: float) -> None:
@@ -272,11 +272,17 @@ class Connection:
 
     # To the application
 
-    def next_message(self, decode: bool | None = None) -> Data | NeedMore:
+    # What was not looked at on arrival is looked at now, so that a message which cannot be taken
+    # fails the connection here: then, and when it raises, there may be something to send.
+
+    def next_message(
+        self, decode: bool | None = None, *, now: float | None = None
+    ) -> Data | NeedMore:
         """Return the next message.
 
         Args:
             decode: True for str, False for bytes; None for str from Text and bytes from Binary.
+            now: the time, from which a failure's deadline counts; None if it was just told.
 
         Returns:
             The message, or NEED_MORE.
@@ -284,19 +290,20 @@ class Connection:
         Raises:
             ConnectionClosed: there is no message any more, and TCP has ended.
         """
-        if not self._poll(False):
-            return NEED_MORE
-        try:
-            return self._inbound.message.take(decode)
-        except UnicodeDecodeError as exc:
-            self._refuse(exc)
-            return NEED_MORE
+        if self._poll(False, now):
+            try:
+                return self._inbound.message.take(decode)
+            except UnicodeDecodeError as exc:
+                self._refuse(exc)
+        return self._need_more()
 
-    def next_fragment(self, decode: bool | None = None) -> tuple[Data, bool] | NeedMore:
+    def next_fragment(
+        self, decode: bool | None = None, *, now: float | None = None
+    ) -> tuple[Data, bool] | NeedMore:
         """Return the next fragment of a message, and whether the message ends with it.
 
         Args:
-            decode: as for ``next_message``.
+            decode, now: as for ``next_message``.
 
         Returns:
             The fragment, or NEED_MORE.
@@ -304,18 +311,20 @@ class Connection:
         Raises:
             ConnectionClosed: there is none any more, and TCP has ended.
         """
-        if not self._poll(True):
-            return NEED_MORE
-        try:
-            return self._inbound.message.take_fragment(decode)
-        except UnicodeDecodeError as exc:
-            self._refuse(exc)
-            return NEED_MORE
+        if self._poll(True, now):
+            try:
+                return self._inbound.message.take_fragment(decode)
+            except UnicodeDecodeError as exc:
+                self._refuse(exc)
+        return self._need_more()
 
-    def next_frame(self) -> Frame | NeedMore:
+    def next_frame(self, *, now: float | None = None) -> Frame | NeedMore:
         """Return the next frame as it came, control frames too (they have been handled already).
 
         For those who look at frames instead of messages.
+
+        Args:
+            now: as for ``next_message``.
 
         Raises:
             ConnectionClosed: there is none any more, and TCP has ended.
@@ -323,12 +332,10 @@ class Connection:
         control = self._inbound.next_control()
         if control is not None:
             return control
-        if not self._poll(True):
-            return NEED_MORE
+        if not self._poll(True, now):
+            return self._need_more()
         message = self._inbound.message
-        opcode = message.opcode
-        if opcode is None or message.is_begun:
-            opcode = Opcode.CONT
+        opcode = Opcode.CONT if message.is_begun or message.opcode is None else message.opcode
         fragment = self.next_fragment(decode=False)
         if fragment is NEED_MORE:
             return NEED_MORE
@@ -350,13 +357,17 @@ class Connection:
         """Forget the reader that ``wait`` gave; what came for it can still be read."""
         self._reader = None
 
-    def _poll(self, by_frame: bool) -> bool:
-        """Read on; return whether there is something to take. Raise at the end."""
-        if self._read_on(by_frame):
-            return True
+    def _poll(self, by_frame: bool, now: float | None) -> bool:
+        """Read on; return whether there is something to take."""
+        if now is not None:
+            self._now = now
+        return self._read_on(by_frame)
+
+    def _need_more(self) -> NeedMore:
+        """Say that there is nothing to take; raise at the end, when nothing more can come."""
         if self._halves.public is State.CLOSED:
             raise self.close_exc
-        return False
+        return NEED_MORE
 
     def _read_on(self, by_frame: bool) -> bool:
         try:
@@ -390,7 +401,7 @@ class Connection:
             ProtocolError: another message is in progress.
         """
         self._check_open()
-        payload = data.encode() if isinstance(data, str) else data
+        payload = _payload_of(data)
         self._outbound.send_message(Opcode.TEXT, payload, fin=fin, compress=compress)
 
     def send_binary(
@@ -403,7 +414,7 @@ class Connection:
             fin, compress, and what is raised: as for ``send_text``.
         """
         self._check_open()
-        payload = data.encode() if isinstance(data, str) else data
+        payload = _payload_of(data)
         self._outbound.send_message(Opcode.BINARY, payload, fin=fin, compress=compress)
 
     def send_fragment(self, data: DataLike, *, fin: bool) -> None:
@@ -418,14 +429,16 @@ class Connection:
             ProtocolError: no message is in progress.
         """
         self._check_open()
-        payload = data.encode() if isinstance(data, str) else data
+        payload = _payload_of(data)
         self._outbound.send_continuation(payload, fin=fin)
 
-    def ping(self, data: DataLike | None, now: float) -> bytes:
+    def ping(self, data: DataLike | None, now: float, *, is_awaited: bool = True) -> bytes:
         """Send a ping. RFC 6455, 5.5.2.
 
         Args:
             data: str or bytes-like, at most 125 bytes; None for four random bytes.
+            is_awaited: whether somebody wants to know of its pong; then no other with the same
+                payload may be under way.
 
         Returns:
             Its payload, by which its pong is known.
@@ -442,8 +455,8 @@ class Connection:
             while self._keepalive.is_pending(payload):
                 payload = self._outbound.keys.next_key()
         else:
-            payload = data.encode() if isinstance(data, str) else bytes(data)
-        if len(payload) <= rules.MAX_CONTROL_PAYLOAD_BYTES:
+            payload = bytes(_payload_of(data))
+        if is_awaited and len(payload) <= rules.MAX_CONTROL_PAYLOAD_BYTES:
             self._keepalive.sent(payload, now)
         self._outbound.send_control(Opcode.PING, payload)
         return payload
@@ -459,7 +472,7 @@ class Connection:
             ProtocolError: the payload is too long.
         """
         self._check_not_ended()
-        payload = data.encode() if isinstance(data, str) else data
+        payload = _payload_of(data)
         self._outbound.send_control(Opcode.PONG, payload)
 
     def close(
@@ -503,6 +516,8 @@ class Connection:
     ) -> None:
         """Fail the connection: Close, end of the stream, and no more input. RFC 6455, 7.1.7.
 
+        Messages that came before can still be read. Doing it again does nothing.
+
         Args:
             code: to send; 1006 to send no Close.
             reason: cut to 123 bytes of UTF-8.
@@ -511,11 +526,13 @@ class Connection:
         Raises:
             ProtocolError: the code cannot be sent.
         """
+        if self._is_failed:
+            return
         self._now = now
-        self._is_failed = True
         if self._halves.outbound is State.OPEN and code != CloseCode.ABNORMAL_CLOSURE:
             close = Close(code, _shortened(reason))
             self._send_close(close, close.serialize())
+        self._is_failed = True
         if self.failure is None:
             self.failure = cause
         self._inbound.end()
@@ -550,7 +567,7 @@ class Connection:
 
     def next_deadline(self) -> float | None:
         """Return when ``handle_deadline`` must be called, or None. It may move later unasked."""
-        if self._is_aborted:
+        if self._is_cut:
             return None
         deadlines = [
             self._close_deadline,
@@ -586,7 +603,7 @@ class Connection:
             cause = TimeoutError("keepalive ping timeout")
             self.fail(CloseCode.INTERNAL_ERROR, str(cause), now=now, cause=cause)
         elif self._keepalive.ping_is_due(now):
-            self.ping(None, now)
+            self._keepalive.heartbeat_sent(self.ping(None, now))
 
     # Control frames, closing and failing
 
@@ -662,8 +679,8 @@ class Connection:
             self.failure = exc
 
     def _abort(self) -> None:
-        if not self._is_aborted:
-            self._is_aborted = True
+        if not self._is_cut:
+            self._is_cut = True
             self._hooks.abort()
 
 
@@ -679,6 +696,13 @@ def _marks(
     if not 0 <= low <= high:
         raise ValueError(f"max_queue must be at least 0, and low at most high: got {high}, {low}")
     return high, low
+
+
+def _payload_of(data: DataLike) -> bytes | bytearray:
+    """Turn what a user sends into bytes; a view may have items of another size."""
+    if isinstance(data, str):
+        return data.encode()
+    return bytes(data) if isinstance(data, memoryview) else data
 
 
 def _shortened(reason: str) -> str:

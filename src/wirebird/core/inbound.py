@@ -124,9 +124,9 @@ class Inbound:
         self._scanned = None
         if is_cut:
             self._unread_frames -= 1
-        if self._header is not None and self._left:
-            self._header = self._raw = None
-            self.message.reset()
+            if self._header is not None and self._read == at:  # the reader was within it
+                self._header = self._raw = None
+                self.message.reset()
         self.scan()
 
     # Backpressure
@@ -169,12 +169,11 @@ class Inbound:
         if self.is_ended:
             return False
         try:
+            if self._scan < len(self._ahead):
+                self._check_first_byte(self._ahead[self._scan])
             header = parse_header(self._ahead, self._scan, masked=self.masked)
             if header is None:
-                if self._scan < len(self._ahead):
-                    self._check_first_byte(self._ahead[self._scan])
                 return False
-            self._check_first_byte(self._ahead[self._scan])
             end = self._scan + header.size + header.length
             if header.opcode >= Opcode.CLOSE:
                 if end > len(self._ahead):
@@ -266,8 +265,9 @@ class Inbound:
     def _header_here(self) -> Header | None:
         """The header at the reader's place, which the scanner must have passed."""
         if self._ahead is self._buffer:
-            if self._read == self._scan and not self._scan_one():
-                return None
+            while self._read == self._scan:
+                if not self._scan_one():
+                    return None
             if self._read == self._scanned_at and self._scanned is not None:
                 return self._scanned
         if self._read >= len(self._buffer):

@@ -16,7 +16,8 @@ class Keepalive:
 
     A ping goes out every ``interval_s``. When nothing at all has come from the peer for
     ``timeout_s`` after a ping, the peer is given up: any byte counts as life, since a pong may
-    wait behind a long message.
+    wait behind a long message. While the pong of a ping is awaited, no other is sent, unless it
+    may be awaited for ever: then the pings only show that we are here.
 
     Args:
         interval_s: seconds between two pings; None for no pings.
@@ -24,7 +25,15 @@ class Keepalive:
         now: when the connection was opened.
     """
 
-    __slots__ = ("_awaited_since", "_next_ping", "_pending", "interval_s", "latency_s", "timeout_s")
+    __slots__ = (
+        "_awaited_since",
+        "_heartbeat",
+        "_next_ping",
+        "_pending",
+        "interval_s",
+        "latency_s",
+        "timeout_s",
+    )
 
     def __init__(self, interval_s: float | None, timeout_s: float | None, now: float) -> None:
         self.interval_s = interval_s
@@ -33,6 +42,7 @@ class Keepalive:
         self._pending: dict[bytes, float] = {}
         self._next_ping = None if interval_s is None else now + interval_s
         self._awaited_since: float | None = None  # of the last ping that keepalive sent
+        self._heartbeat: bytes | None = None  # its payload, until it is answered
 
     def sent(self, payload: bytes, now: float) -> None:
         """Note a ping, to match it with its pong.
@@ -66,6 +76,8 @@ class Keepalive:
                 break
         for earlier, _ in answered:
             del self._pending[earlier]
+            if earlier == self._heartbeat:
+                self._heartbeat = None
         self._awaited_since = None
         return answered
 
@@ -74,10 +86,16 @@ class Keepalive:
         if self._next_ping is None or now < self._next_ping or self.interval_s is None:
             return False
         self._next_ping = now + self.interval_s
-        if self._awaited_since is not None:
+        if self._awaited_since is not None and self.timeout_s is not None:
             return False  # one heartbeat in flight is enough
         self._awaited_since = now
         return True
+
+    def heartbeat_sent(self, payload: bytes) -> None:
+        """Note the ping that was due; the one before it is forgotten if it was not answered."""
+        if self._heartbeat is not None:
+            del self._pending[self._heartbeat]
+        self._heartbeat = payload
 
     def is_given_up(self, last_received: float, now: float) -> bool:
         """Whether the peer has been silent for too long."""

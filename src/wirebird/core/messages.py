@@ -155,7 +155,7 @@ class Reassembly:
         """Return a copy of the last bytes that came."""
         if self._whole is not None:
             return self._whole
-        return bytes(self._buffer[len(self._buffer) - length :]) if length else b""
+        return bytes(self._buffer[max(len(self._buffer) - length, 0) :])
 
     def take(self, decode: bool | None) -> Data:
         """Hand out the message, and begin anew.
@@ -169,10 +169,11 @@ class Reassembly:
         payload: bytes | bytearray = self._buffer if self._whole is None else self._whole
         is_text = self.opcode is Opcode.TEXT
         must_check = self._whole is not None  # in pieces, it was checked as it came
+        decoder = self._decoder
         self._buffer = bytearray()
         self.reset()
         if decode or (is_text and decode is None):
-            return payload.decode()
+            return payload.decode() if decoder is None else decoder.decode(bytes(payload), True)
         if is_text and must_check:
             Utf8Validator().feed(payload, True)
         return bytes(payload)
@@ -181,25 +182,23 @@ class Reassembly:
         """Hand out what came since the last time, and whether the message ends with it.
 
         Args:
-            decode: as in ``take``. A character whose bytes came in two pieces is in the second.
+            decode: as in ``take``. A character whose bytes came in two pieces is in the second,
+                also when the first was handed out as bytes.
 
         Raises:
             UnicodeDecodeError: what is to be a str is not UTF-8 (1007).
         """
         payload: bytes | bytearray = self._buffer if self._whole is None else self._whole
         final = self.is_complete
-        data: Data
-        if decode or (self.opcode is Opcode.TEXT and decode is None):
+        data = bytes(payload)
+        text: str | None = None
+        if decode or self.opcode is Opcode.TEXT:
             if self._decoder is None:
                 self._decoder = codecs.getincrementaldecoder("utf-8")()
-            data = self._decoder.decode(bytes(payload), final)
-        else:
-            if self._whole is not None and self.opcode is Opcode.TEXT:
-                Utf8Validator().feed(payload, True)
-            data = bytes(payload)
+            text = self._decoder.decode(data, final)
         self._buffer = bytearray()
         self.has_fragment = False
         self.is_begun = True
         if final:
             self.reset()
-        return data, final
+        return (data if text is None or decode is False else text), final

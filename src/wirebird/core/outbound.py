@@ -166,7 +166,7 @@ class Outbound:
             Whether it has begun to wait.
         """
         has_begun = buffered > 0 and not self._buffered
-        flushed = self._total - buffered
+        flushed = self._total - self.queued_bytes - buffered
         if flushed > self._flushed or not self._buffered:
             self._flushed = max(flushed, self._flushed)
             self._progress_at = now
