@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 import trustme
 
@@ -30,6 +31,10 @@ from tests import needs  # noqa: E402
 from tests.chromium import Chromium, start_chromium  # noqa: E402
 
 DEFAULT_TIME_LIMIT_S = 30.0
+
+# How long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("wirebird", deadline=None)
+hypothesis.settings.load_profile("wirebird")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,10 +9,16 @@ from collections.abc import Generator, Sequence
 from .core.extensions.base import ClientExtensionFactory
 from .core.handshake.client import ClientHandshake
 from .core.http1 import Request, Response
-from .core.rules import MAX_MESSAGE_BYTES, State
+from .core.rules import MAX_INTERIM_RESPONSES, MAX_MESSAGE_BYTES, State
 from .core.types import LoggerLike, Origin, Subprotocol
 from .core.uri import WebSocketURI
-from .exceptions import InvalidHandshake, InvalidMessage, InvalidStatus, StatusLineTooLong
+from .exceptions import (
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidStatus,
+    SecurityError,
+    StatusLineTooLong,
+)
 from .protocol import CLIENT, CONNECTING, Protocol
 
 __all__ = ["ClientProtocol", "backoff", "process_exception"]
@@ -64,11 +70,8 @@ class ClientProtocol(ClientHandshake, Protocol):
                 self.logger.debug("> %s: %s", name, value)
 
     def _shake_hands(self) -> Generator[None, None, None]:
-        reader = self.reader
         try:
-            response = yield from Response.parse(
-                reader.read_line, reader.read_exact, reader.read_to_eof
-            )
+            response = yield from self._read_response()
         except StatusLineTooLong as exc:
             self._refuse(exc)
             return
@@ -89,6 +92,17 @@ class ClientProtocol(ClientHandshake, Protocol):
             self._refuse(exc)
         else:
             self._open()
+
+    def _read_response(self) -> Generator[None, None, Response]:
+        """Read the response, past interim ones. RFC 9110, 15.2."""
+        reader = self.reader
+        for _ in range(MAX_INTERIM_RESPONSES + 1):
+            response = yield from Response.parse(
+                reader.read_line, reader.read_exact, reader.read_to_eof
+            )
+            if response.status_code == 101 or response.status_code >= 200:
+                return response
+        raise SecurityError(f"more than {MAX_INTERIM_RESPONSES} interim responses")
 
     def _refuse(self, exc: Exception) -> None:
         self.handshake_exc = exc

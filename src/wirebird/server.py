@@ -58,7 +58,7 @@ class ServerProtocol(ServerHandshake, Protocol):
         response = super().accept(request)
         exc = self.handshake_exc
         if exc is not None:
-            if isinstance(exc, InvalidHandshake):
+            if response.status_code != 500:
                 self.logger.debug("! invalid handshake", exc_info=exc)
             else:
                 self.logger.error("opening handshake failed", exc_info=exc)

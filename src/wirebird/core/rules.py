@@ -125,4 +125,5 @@ MAX_REQUEST_LINE_BYTES = 8192
 MAX_HEADER_LINE_BYTES = 8192
 MAX_HEADERS = 128
 MAX_HEAD_BYTES = 64 * 1024
+MAX_INTERIM_RESPONSES = 8  # 1xx before the response proper
 MAX_BODY_BYTES = 2**20  # of a response that refuses the handshake, as the client reads it
