@@ -24,9 +24,9 @@ and hears:
 ``/room?name=...`` joins under a name. Messages of one connection are answered in their order.
 
 What a peer can cost is bounded. Who speaks too fast gets the error ``too_fast``; who floods is
-closed with 1008, who sends binary with 1003, who sends a message of more than 4096 bytes with
-1009. Nobody waits for a slow peer: what it has not taken is held for it up to a limit, and beyond
-that it is closed with 1013 (a full room does the same).
+closed with 1008, who sends binary with 1003, who sends more than 4096 characters with 1009. Nobody
+waits for a slow peer: what it has not taken is held for it up to a limit, and beyond that it is
+closed with 1013 (a full room does the same).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ function socketUrl(path) {
 const room = new Room(socketUrl("/room"), () => memory.get("name"));
 const feed = new FrameFeed(socketUrl("/frames"));
 const stage = new Stage(byId("lanes"));
-const perch = new Perch(byId("perch"));
+const perch = new Perch(byId("perch"), byId("count"));
 const log = new Log(byId("log"));
 const tape = new Tape(byId("tape"), byId("tape-sum"));
 const composer = new Composer(room, byId("composer"));

@@ -16,11 +16,14 @@ const LEAVE = [
 
 export class Perch {
   #list;
+  #count;
   #birds = new Map(); // id -> li
   #me = 0;
 
-  constructor(list) {
+  /** @param list of the birds  @param count says how many there are */
+  constructor(list, count) {
     this.#list = list;
+    this.#count = count;
   }
 
   /** Starts anew with those who are here. */
@@ -29,6 +32,7 @@ export class Perch {
     this.#birds.clear();
     this.#list.replaceChildren();
     for (const person of people) this.add(person);
+    this.#number();
   }
 
   add({ id, name }) {
@@ -37,6 +41,7 @@ export class Perch {
     this.#birds.set(id, item);
     this.#dress(item, id, name);
     this.#list.append(item);
+    this.#number();
   }
 
   rename({ id, name }) {
@@ -48,6 +53,7 @@ export class Perch {
     const item = this.#birds.get(id);
     if (!item) return;
     this.#birds.delete(id);
+    this.#number();
     if (reducedMotion.matches) {
       item.remove();
       return;
@@ -62,6 +68,11 @@ export class Perch {
     if (item && !reducedMotion.matches) {
       item.querySelector(".bird").animate(HOP, { duration: 520, easing: "ease-out" });
     }
+  }
+
+  #number() {
+    const count = this.#birds.size;
+    this.#count.textContent = count ? `${count} here` : "";
   }
 
   #dress(item, id, name) {
