@@ -28,16 +28,10 @@ export function bird(which) {
   return svg;
 }
 
-/** A hue (0-359) for a name, the same in every tab. */
-export function hueOf(name) {
-  let hash = 2166136261;
-  for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0), 16777619);
-  return (hash >>> 8) % 360;
-}
-
-/** Colours an element, and what is in it, by a name. */
-export function colour(element, name) {
-  element.style.setProperty("--hue", hueOf(name));
+/** Colours an element, and what is in it, for a person: by the golden angle, so that those who
+    came one after the other are far apart on the circle of hues. */
+export function colour(element, id) {
+  element.style.setProperty("--hue", ((id * 137.508) % 360).toFixed(1));
   return element;
 }
 

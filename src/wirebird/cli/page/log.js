@@ -19,11 +19,11 @@ export class Log {
     requestAnimationFrame(() => this.#list.removeAttribute("aria-live"));
   }
 
-  said({ name, text, at }, mine) {
+  said({ id, name, text, at }, mine) {
     const date = new Date(at);
     const time = make("time", "", date.toLocaleTimeString([], { timeStyle: "short" }));
     time.dateTime = date.toISOString();
-    const who = colour(make("b", "", name), name);
+    const who = colour(make("b", "", name), id);
     this.#add(make("li", mine ? "said mine" : "said", time, who, make("span", "text", text)));
   }
 

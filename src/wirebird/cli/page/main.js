@@ -34,7 +34,7 @@ function iAm(name) {
   memory.set("name", name);
   byId("me").textContent = name;
   byId("me").setAttribute("aria-label", `You are ${name}. Change your name`);
-  colour(byId("me"), name);
+  if (me) colour(byId("me"), me);
 }
 
 function greeting(others) {

@@ -80,6 +80,6 @@ export class Perch {
     label.title = name;
     item.replaceChildren(bird("perched"), label);
     if (id === this.#me) item.append(make("span", "hidden", " (you)"));
-    colour(item, name);
+    colour(item, id);
   }
 }

@@ -25,9 +25,9 @@ export class Stage {
   }
 
   /** Lets a message fly. */
-  show({ name, text, mine }) {
+  show({ id, name, text, mine }) {
     if (document.hidden) return; // nobody looks, and nothing would land; it is in the log
-    this.#waiting.push(this.#banner(name, text, mine));
+    this.#waiting.push(this.#banner(id, name, text, mine));
     if (this.#waiting.length > MOST_WAITING) this.#waiting.shift(); // it is in the log
     this.#launch();
   }
@@ -57,10 +57,10 @@ export class Stage {
     return (this.#pausedAt ?? performance.now()) - this.#lost;
   }
 
-  #banner(name, text, mine) {
+  #banner(id, name, text, mine) {
     const words = make("span", "words", make("b", "", name), ` ${text}`);
     const flight = make("div", mine ? "flight mine" : "flight", bird("flying"), words);
-    return colour(flight, name);
+    return colour(flight, id);
   }
 
   #launch() {
