@@ -14,7 +14,6 @@ from wirebird.core.close import Close
 from wirebird.core.connection import NEED_MORE, SEND_EOF, Connection
 from wirebird.core.hooks import Hooks
 from wirebird.core.rules import Role
-from wirebird.core.types import Data
 from wirebird.exceptions import ConnectionClosed
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -127,7 +126,7 @@ class Endpoint:
     def __init__(self, role: Role = Role.SERVER, **arguments: Any) -> None:
         self.role = role
         self.hooks = Recorder()
-        self.messages: list[Data] = []  # what ``read_always`` got
+        self.messages: list[Any] = []  # what ``read_always`` got
         self.end: ConnectionClosed | None = None
         arguments.setdefault("hooks", self.hooks)
         arguments.setdefault("random_bytes", bytes)
@@ -201,7 +200,7 @@ EOF = Sent(-1, b"")
 class Outcome(NamedTuple):
     """What became of some bytes: it must be the same however they are cut and read."""
 
-    messages: list[Data]
+    messages: list[Any]
     sent: list[Sent]
     failure: type[BaseException] | None
     received: int | None
