@@ -155,6 +155,7 @@ class PythonConnectionBase(asyncio.Protocol):
 
     async def _wait_readable(self, core: Connection, *, by_frame: bool) -> None:
         """Wait until the core has something for the reader; it keeps it if we are cancelled."""
+        self._flush()  # what was read may have failed the connection
         self._received_in_turn = 0
         self._readable = self.loop.create_future()
         core.wait(self._wake_reader, by_frame=by_frame)
