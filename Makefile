@@ -11,12 +11,13 @@ FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all lint format autobahn bench fuzz clean
+.PHONY: help run test test-all coverage lint format autobahn bench fuzz clean
 
 help:
 	@echo 'make run        start the demonstration server and print the URL to open'
 	@echo 'make test       the tests (WORKERS=auto, ARGS=... for pytest)'
 	@echo 'make test-all   the slow tests too, the fuzzers for a short time, all of Autobahn'
+	@echo 'make coverage   whether the tests of each module of the core reach all its lines'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make format     let ruff format the sources'
 	@echo 'make autobahn   the Autobahn|Testsuite, both roles; needs Python 2.7 (QUICK=1: a part)'
@@ -57,7 +58,6 @@ $(VENV)/.fuzz: $(VENV)/.dev
 	@touch $@
 
 run: $(VENV)/.run
-	@echo 'open http://127.0.0.1:8765/ (Ctrl-C ends the server)'
 	@$(BIN)/wirebird serve $(ARGS)
 
 test: $(VENV)/.dev
@@ -65,8 +65,12 @@ test: $(VENV)/.dev
 
 test-all: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
+	@$(MAKE) --no-print-directory coverage
 	@$(MAKE) --no-print-directory fuzz
 	@$(MAKE) --no-print-directory autobahn
+
+coverage: $(VENV)/.dev
+	@$(BIN)/python tests/core/own_coverage.py
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check
@@ -93,7 +97,7 @@ fuzz: $(VENV)/.fuzz
 	done
 
 clean:
-	@rm -rf $(VENV) build dist reports .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	@rm -rf $(VENV) .venv-autobahn build dist reports .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .coverage htmlcov src/*.egg-info
 	@find src tests autobahn benchmarks fuzz examples -name __pycache__ -prune \
 	  -exec rm -rf {} + 2>/dev/null || true
