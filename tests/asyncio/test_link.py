@@ -1,0 +1,166 @@
+"""Links over asyncio's transports: what reaches the transport, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from wirebird.asyncio.link import Link, TransportLink
+
+
+class FakeTransport:
+    """Notes what is done to it."""
+
+    def __init__(self, *, can_write_eof: bool = True, closing: bool = False) -> None:
+        self.done: list[Any] = []
+        self.closing = closing
+        self.error: Exception | None = None
+        self._can_write_eof = can_write_eof
+
+    def write(self, data: bytes) -> None:
+        self.done.append(data)
+
+    def writelines(self, chunks: Iterable[bytes]) -> None:
+        self.done.append(list(chunks))
+
+    def can_write_eof(self) -> bool:
+        return self._can_write_eof
+
+    def write_eof(self) -> None:
+        if self.error is not None:
+            raise self.error
+        self.done.append("eof")
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.done.append("close")
+
+    def abort(self) -> None:
+        self.done.append("abort")
+
+    def pause_reading(self) -> None:
+        self.done.append("pause")
+
+    def resume_reading(self) -> None:
+        self.done.append("resume")
+
+    def get_write_buffer_size(self) -> int:
+        return 42
+
+    def get_extra_info(self, name: str) -> str:
+        return f"extra {name}"
+
+
+class FakeLoop:
+    """Keeps what is to be called later."""
+
+    def __init__(self) -> None:
+        self.later: list[tuple[float, Callable[[], None]]] = []
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> None:
+        self.later.append((delay, callback))
+
+
+def make(transport: FakeTransport) -> tuple[Link, FakeLoop]:
+    loop = FakeLoop()
+    return TransportLink(transport, loop), loop  # type: ignore[arg-type]
+
+
+def test_one_chunk_goes_out_as_it_is() -> None:
+    transport = FakeTransport()
+    link, _ = make(transport)
+    chunk = b"x" * 1_000_000
+    link.write([chunk])
+    assert transport.done[0] is chunk
+
+
+def test_small_chunks_go_out_together() -> None:
+    transport = FakeTransport()
+    link, _ = make(transport)
+    link.write([b"a", b"b" * 10, b"c"])
+    assert transport.done == [b"a" + b"b" * 10 + b"c"]
+
+
+def test_big_chunks_are_not_joined() -> None:
+    transport = FakeTransport()
+    link, _ = make(transport)
+    big = b"b" * 100_000
+    link.write([b"a", big])
+    assert transport.done == [[b"a", big]]
+    assert transport.done[0][1] is big
+
+
+@pytest.mark.parametrize("is_peer_done", [True, False])
+def test_half_close_over_tcp(is_peer_done: bool) -> None:
+    transport = FakeTransport()
+    link, _ = make(transport)
+    link.half_close(is_peer_done=is_peer_done)
+    assert transport.done == ["eof"]
+
+
+@pytest.mark.parametrize("error", [OSError(), RuntimeError()])
+def test_half_close_of_a_socket_that_is_gone(error: Exception) -> None:
+    transport = FakeTransport()
+    transport.error = error
+    link, _ = make(transport)
+    link.half_close(is_peer_done=False)
+    assert transport.done == ["abort"]
+
+
+def test_over_tls_one_whose_peer_is_done_is_closed() -> None:
+    transport = FakeTransport(can_write_eof=False)
+    link, _ = make(transport)
+    link.half_close(is_peer_done=True)
+    assert transport.done == ["close"]
+
+
+def test_over_tls_a_peer_that_is_not_done_is_given_a_moment() -> None:
+    transport = FakeTransport(can_write_eof=False)
+    link, loop = make(transport)
+    link.half_close(is_peer_done=False)
+    assert transport.done == []
+    ((delay, close),) = loop.later
+    assert 0 < delay <= 1
+    close()
+    assert transport.done == ["close"]
+
+
+def test_what_is_closing_is_left_alone() -> None:
+    transport = FakeTransport(closing=True)
+    link, _ = make(transport)
+    link.half_close(is_peer_done=True)
+    link.pause()
+    link.resume()
+    assert transport.done == []
+
+
+def test_the_rest_is_passed_on() -> None:
+    transport = FakeTransport()
+    link, _ = make(transport)
+    link.pause()
+    link.resume()
+    link.abort()
+    assert transport.done == ["pause", "resume", "abort"]
+    assert link.buffered_bytes() == 42
+    assert link.get_extra_info("peername") == "extra peername"
+
+
+async def test_a_real_transport_is_one() -> None:
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.read())
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(hold, "127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        link = TransportLink(writer.transport, asyncio.get_running_loop())  # type: ignore[arg-type]
+        link.write([b"a", b"b" * 70_000])
+        link.half_close(is_peer_done=False)
+        assert await reader.read() == b"a" + b"b" * 70_000
+        link.abort()
+        writer.close()
