@@ -92,7 +92,23 @@ def compare_modules(theirs: types.ModuleType, ours: types.ModuleType) -> Iterato
             continue
         if name in unlisted:
             yield path, "is not in __all__"
-        yield from _compare(path, getattr(theirs, name), getattr(ours, name))
+        home = _home(theirs, getattr(theirs, name))
+        if home is None:
+            yield from _compare(path, getattr(theirs, name), getattr(ours, name))
+        elif getattr(ours, name) is not getattr(importlib.import_module(home), name, None):
+            yield path, f"is not that of {home}"
+
+
+def _home(module: types.ModuleType, value: Any) -> str | None:
+    """Return where ours is compared, when ``module`` only exports what is another module's."""
+    library, _, suffix = str(getattr(value, "__module__", "")).partition(".")
+    if (
+        library != "websockets"
+        or value.__module__ == module.__name__
+        or f".{suffix}" not in MODULES
+    ):
+        return None
+    return f"wirebird.{suffix}"
 
 
 def public_names(module: types.ModuleType) -> set[str]:
