@@ -442,8 +442,7 @@ async def test_close_waits_for_the_peer_and_for_tcp(code: int, reason: str) -> N
         close = await peer.frame()
         assert (close.code, close.reason) == (code, reason)
         assert ws.state is State.CLOSING
-        assert ws.close_code is None
-        assert ws.close_reason is None
+        assert (ws.close_code, ws.close_reason) == (None, None)
         await peer.send(frame(CLOSE, close.payload))
         assert await peer.rest() == b""
         await turns()

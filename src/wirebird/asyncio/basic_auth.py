@@ -68,10 +68,11 @@ def basic_auth(
 
 
 def _checker(credentials: Any) -> Check:
-    pairs = [credentials] if _is_pair(credentials) else credentials
-    if not isinstance(pairs, Iterable):
+    if not isinstance(credentials, Iterable):
         raise TypeError(f"invalid credentials argument: {credentials!r}")
-    pairs = list(pairs)
+    pairs = list(credentials)
+    if _is_pair(pairs):
+        pairs = [tuple(pairs)]
     if not all(_is_pair(pair) for pair in pairs):
         raise TypeError("invalid credentials argument: expected pairs of str")
     passwords = dict(cast(list[tuple[str, str]], pairs))

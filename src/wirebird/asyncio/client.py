@@ -19,6 +19,7 @@ from ..core.http1 import Response
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S
 from ..core.types import LoggerLike, Origin, PathLike, Subprotocol
 from ..core.uri import WebSocketURI, parse_uri
+from ..engine import engine_name
 from ..exceptions import InvalidStatus, SecurityError
 from ..extensions.permessage_deflate import enable_client_permessage_deflate
 from ..http11 import USER_AGENT
@@ -191,6 +192,7 @@ class connect:
             extensions = enable_client_permessage_deflate(extensions)
         elif compression is not None:
             raise ValueError(f"unsupported compression: {compression}")
+        engine_name(engine)  # here, where the user is, and not when the first connection is made
         self.additional_headers = additional_headers
         self.user_agent_header = user_agent_header
         self.proxy = proxy

@@ -301,7 +301,11 @@ class PythonConnectionBase(asyncio.Protocol):
                 self.link.abort()
             return
         self.protocol.configure(now=self.loop.time())  # it may open now
-        self.protocol.receive_data(data)
+        try:
+            self.protocol.receive_data(data)
+        except Exception as exc:  # an extension of the user's, or a limit that is none
+            self.protocol.handshake_exc = exc
+            self.link.abort()
         self._handshake_progressed()
 
     def eof_received(self) -> bool:

@@ -17,6 +17,7 @@ from ..core.headers import validate_subprotocols
 from ..core.http1 import Request, Response
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S, CloseCode, State
 from ..core.types import LoggerLike, Origin, PathLike, StatusLike, Subprotocol
+from ..engine import engine_name
 from ..extensions.permessage_deflate import enable_server_permessage_deflate
 from ..http11 import SERVER
 from ..server import ServerProtocol
@@ -390,6 +391,7 @@ def serve(
         extensions = enable_server_permessage_deflate(extensions)
     elif compression is not None:
         raise ValueError(f"unsupported compression: {compression}")
+    engine_name(engine)  # here, where the user is, and not when the first connection is made
     if kwargs.get("ssl") is not None:
         kwargs.setdefault("ssl_handshake_timeout", open_timeout)
         kwargs.setdefault("ssl_shutdown_timeout", close_timeout)

@@ -1,0 +1,130 @@
+"""Broadcasts: one message to many, without waiting for any."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from tests.asyncio.pair import pair, raw_and_server, turns
+from tests.attacks.raw import BINARY, DEFLATE, TEXT, RawFrame, echo_server, uri_of
+
+from wirebird.asyncio.client import connect
+from wirebird.asyncio.server import broadcast
+from wirebird.exceptions import ConcurrencyError
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "expected"),
+    [
+        ("é", None, RawFrame(TEXT, "é".encode())),
+        ("é", False, RawFrame(BINARY, "é".encode())),
+        (b"hi", None, RawFrame(BINARY, b"hi")),
+        (bytearray(b"hi"), True, RawFrame(TEXT, b"hi")),
+        (memoryview(b"hi"), None, RawFrame(BINARY, b"hi")),
+    ],
+)
+async def test_a_message_is_one_frame(message: Any, text: bool | None, expected: RawFrame) -> None:
+    async with raw_and_server() as (peer, ws):
+        broadcast([ws], message, text=text)
+        assert await peer.frame() == expected
+
+
+@pytest.mark.parametrize("message", [None, 1, ["a"], {"a": 1}])
+async def test_what_is_no_message(message: Any) -> None:
+    with pytest.raises(TypeError):
+        broadcast([], message)
+
+
+async def test_everybody_gets_it() -> None:
+    async with echo_server() as server:
+        clients = [await connect(uri_of(server), proxy=None) for _ in range(5)]
+        broadcast(server.connections, "to all")
+        assert [await client.recv() for client in clients] == ["to all"] * 5
+        for client in clients:
+            await client.close()
+
+
+async def test_clients_can_too_and_with_compression() -> None:
+    async with pair() as (client, server):
+        broadcast([client, client], "x" * 1000)
+        assert [await server.recv(), await server.recv()] == ["x" * 1000] * 2
+    async with raw_and_server(DEFLATE, compression="deflate") as (peer, ws):
+        broadcast([ws], "x" * 1000)
+        assert (await peer.frame()).rsv == 4
+
+
+async def test_those_that_are_not_open_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    async with raw_and_server() as (peer, ws):
+        closing = asyncio.create_task(ws.close())
+        await turns()
+        broadcast([ws], "too late", raise_exceptions=True)
+        assert (await peer.frame()).code == 1000
+        peer.half_close()
+        await closing
+        broadcast([ws], "too late", raise_exceptions=True)
+        assert await peer.rest() == b""
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("raises", [False, True])
+async def test_those_in_the_middle_of_a_message_are_skipped(
+    raises: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    go_on = asyncio.Event()
+
+    async def slow() -> AsyncIterator[str]:
+        yield "a"
+        await go_on.wait()
+
+    async with raw_and_server() as (peer, busy), raw_and_server() as (other_peer, other):
+        sending = asyncio.create_task(busy.send(slow()))
+        assert (await peer.frame()).payload == b"a"
+        if raises:
+            with pytest.raises(ExceptionGroup, match="skipped broadcast") as caught:
+                broadcast([busy, other], "hi", raise_exceptions=True)
+            (exc,) = caught.value.exceptions
+            assert isinstance(exc, ConcurrencyError)
+            assert str(exc) == "sending a fragmented message"
+        else:
+            broadcast([busy, other], "hi")
+            (record,) = caplog.records
+            assert "skipped broadcast: " in record.getMessage()
+            assert "sending a fragmented message" in record.getMessage()
+        assert (await other_peer.frame()).payload == b"hi"
+        go_on.set()
+        await sending
+        assert await peer.frame() == RawFrame(0, b"")
+
+
+@pytest.mark.parametrize("raises", [False, True])
+async def test_a_write_that_fails_does_not_stop_the_others(
+    raises: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: list[bytes]) -> None:
+        raise OSError("no more")
+
+    class BrokenLink:
+        def __init__(self, link: Any) -> None:
+            self._link = link
+
+        write = staticmethod(fail)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._link, name)
+
+    async with raw_and_server() as (_, broken), raw_and_server() as (peer, other):
+        link = broken.link
+        broken.link = BrokenLink(link)
+        if raises:
+            with pytest.raises(ExceptionGroup) as caught:
+                broadcast([broken, other], "hi", raise_exceptions=True)
+            (exc,) = caught.value.exceptions
+            assert str(exc) == "failed to write message"
+            assert isinstance(exc.__cause__, OSError)
+        else:
+            broadcast([broken, other], "hi")
+            assert "failed to write message" in caplog.records[0].getMessage()
+        broken.link = link
+        assert (await peer.frame()).payload == b"hi"
