@@ -75,8 +75,8 @@ class Headers(MutableMapping[str, str]):
             _check(name, value)
         return str(self).encode("iso-8859-1")
 
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._dict
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and key.lower() in self._dict
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._dict)
@@ -84,20 +84,20 @@ class Headers(MutableMapping[str, str]):
     def __len__(self) -> int:
         return len(self._dict)
 
-    def __getitem__(self, name: str) -> str:
-        values = self._dict[name.lower()]
+    def __getitem__(self, key: str) -> str:
+        values = self._dict[key.lower()]
         if len(values) > 1:
-            raise MultipleValuesError(name)
+            raise MultipleValuesError(key)
         return values[0]
 
-    def __setitem__(self, name: str, value: str) -> None:
+    def __setitem__(self, key: str, value: str) -> None:
         # Exactly what is checked is kept: a subclass of str may show another face later.
-        name, value = str(name), str(value)
-        _check(name, value)
-        self.set_insecure(name, value)
+        key, value = str(key), str(value)
+        _check(key, value)
+        self.set_insecure(key, value)
 
-    def __delitem__(self, name: str) -> None:
-        lowered = name.lower()
+    def __delitem__(self, key: str) -> None:
+        lowered = key.lower()
         del self._dict[lowered]
         self._list = [item for item in self._list if item[0].lower() != lowered]
 
@@ -121,18 +121,18 @@ class Headers(MutableMapping[str, str]):
         listed = [list(arg.raw_items()) if isinstance(arg, Headers) else arg for arg in args]
         super().update(*listed, **kwargs)
 
-    def get_all(self, name: str) -> list[str]:
+    def get_all(self, key: str) -> list[str]:
         """Return all values of a header, in order; none when it is not there."""
-        return self._dict.get(name.lower(), []).copy()
+        return self._dict.get(key.lower(), []).copy()
 
     def raw_items(self) -> Iterator[tuple[str, str]]:
         """Iterate over the names, as they were spelled, and values, in order."""
         return iter(self._list)
 
-    def set_insecure(self, name: str, value: str) -> None:
+    def set_insecure(self, key: str, value: str) -> None:
         """Add a header that was checked already; ``serialize`` refuses it if it was not."""
-        self._dict.setdefault(name.lower(), []).append(value)
-        self._list.append((name, value))
+        self._dict.setdefault(key.lower(), []).append(value)
+        self._list.append((key, value))
 
 
 def _check(name: str, value: str) -> None:

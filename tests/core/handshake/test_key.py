@@ -22,7 +22,7 @@ def test_a_key_is_sixteen_bytes_in_base64() -> None:
         asked.append(number)
         return b"the sample nonce"
 
-    assert generate_key(draw) == "dGhlIHNhbXBsZSBub25jZQ=="
+    assert generate_key(random_bytes=draw) == "dGhlIHNhbXBsZSBub25jZQ=="
     assert asked == [16]
 
 
@@ -34,5 +34,5 @@ def test_keys_differ() -> None:
 
 @given(st.binary(min_size=16, max_size=16))
 def test_answers_are_those_of_websockets(raw_key: bytes) -> None:
-    key = generate_key(lambda _: raw_key)
+    key = generate_key(random_bytes=lambda _: raw_key)
     assert accept_key(key) == websockets.utils.accept_key(key)

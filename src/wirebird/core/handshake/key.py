@@ -16,7 +16,7 @@ __all__ = ["GUID", "accept_key", "generate_key"]
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-def generate_key(random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> str:
+def generate_key(*, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> str:
     """Return a new value for Sec-WebSocket-Key.
 
     Args:
