@@ -55,6 +55,11 @@ async def raw_and_server(
         yield peer, await opened
 
 
+def expect_refused_certificates() -> None:
+    """Say that clients will break off TLS handshakes: in debug mode asyncio reports each."""
+    asyncio.get_running_loop().set_debug(False)
+
+
 async def turns(count: int = 5) -> None:
     """Let the event loop run this many times."""
     for _ in range(count):

@@ -1,0 +1,250 @@
+"""The way to a server through a proxy, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import ssl
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from tests.asyncio.pair import expect_refused_certificates
+from tests.attacks.raw import echo_server, port_of, uri_of
+
+from wirebird.asyncio.client import connect
+from wirebird.exceptions import (
+    InvalidProxy,
+    InvalidProxyMessage,
+    InvalidProxyStatus,
+    SecurityError,
+)
+from wirebird.http11 import USER_AGENT
+
+VARIABLES = [f"{name}_proxy" for name in ("ws", "wss", "http", "https", "socks", "all", "no")]
+
+
+class ConnectProxy:
+    """A proxy that knows CONNECT, and notes what it is asked.
+
+    Args:
+        answer: to send instead of opening a way.
+        credentials: user name and password that it asks for.
+    """
+
+    def __init__(self, answer: bytes | None = None, credentials: str | None = None) -> None:
+        self.heads: list[str] = []
+        self.port = 0
+        self._answer = answer
+        self._credentials = credentials
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Handle a client."""
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await self._handle(reader, writer)
+        writer.close()
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.heads.append(head)
+        if self._answer is not None:
+            writer.write(self._answer)
+            await writer.drain()
+            return
+        if self._credentials is not None:
+            expected = base64.b64encode(self._credentials.encode()).decode()
+            if f"\r\nProxy-Authorization: Basic {expected}\r\n" not in head:
+                writer.write(
+                    b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 3\r\n\r\nno\n"
+                )
+                return
+        host, _, port = head.split(" ")[1].rpartition(":")
+        onward_reader, onward_writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(copy(reader, onward_writer), copy(onward_reader, writer))
+
+
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass bytes on until the end."""
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+@contextlib.asynccontextmanager
+async def proxy(
+    answer: bytes | None = None,
+    credentials: str | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[ConnectProxy]:
+    """A running proxy on 127.0.0.1."""
+    running = ConnectProxy(answer, credentials)
+    async with await asyncio.start_server(running.handle, "127.0.0.1", 0, ssl=tls) as server:
+        running.port = server.sockets[0].getsockname()[1]
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+async def test_through_a_proxy() -> None:
+    async with echo_server() as server, proxy() as way:
+        async with connect(uri_of(server), proxy=f"http://127.0.0.1:{way.port}") as ws:
+            await ws.send("hi")
+            assert await ws.recv() == "hi"
+            await ws.send(bytes(300_000))
+            assert len(await ws.recv()) == 300_000
+        assert ws.close_code == 1000
+        (head,) = way.heads
+        target = f"127.0.0.1:{port_of(server)}"
+        assert head == (
+            f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: {USER_AGENT}\r\n\r\n"
+        )
+
+
+async def test_the_proxy_is_told_no_more_than_it_must() -> None:
+    async with echo_server() as server, proxy() as way:
+        async with connect(
+            uri_of(server),
+            proxy=f"http://127.0.0.1:{way.port}",
+            additional_headers={"Authorization": "secret"},
+            user_agent_header=None,
+        ):
+            pass
+        assert "secret" not in way.heads[0]
+        assert "User-Agent" not in way.heads[0]
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_the_proxy_of_the_system(
+    secure: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    server_tls: ssl.SSLContext,
+    client_tls: ssl.SSLContext,
+) -> None:
+    tls: dict[str, Any] = {"ssl": client_tls} if secure else {}
+    async with echo_server(**({"ssl": server_tls} if secure else {})) as server, proxy() as way:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{way.port}")
+        uri = f"{'wss' if secure else 'ws'}://localhost:{port_of(server)}/"
+        async with connect(uri, **tls):
+            assert len(way.heads) == 1
+        async with connect(uri, proxy=None, **tls):
+            assert len(way.heads) == 1
+        monkeypatch.setenv("no_proxy", "localhost")
+        async with connect(uri, **tls):
+            assert len(way.heads) == 1
+
+
+async def test_credentials() -> None:
+    async with echo_server() as server, proxy(credentials="name:pass:word") as way:
+        async with connect(uri_of(server), proxy=f"http://name:pass%3Aword@127.0.0.1:{way.port}"):
+            pass
+        for user in ("", "name:wrong@"):
+            with pytest.raises(InvalidProxyStatus, match="HTTP 407") as caught:
+                await connect(uri_of(server), proxy=f"http://{user}127.0.0.1:{way.port}")
+            assert caught.value.response.status_code == 407
+
+
+async def test_tls_to_the_server(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+    expect_refused_certificates()
+    async with echo_server(ssl=server_tls) as server, proxy() as way:
+        async with connect(
+            f"wss://localhost:{port_of(server)}/",
+            proxy=f"http://127.0.0.1:{way.port}",
+            ssl=client_tls,
+        ) as ws:
+            await ws.send("hi")
+            assert await ws.recv() == "hi"
+            assert ws.transport.get_extra_info("cipher") is not None
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await connect(
+                f"wss://localhost:{port_of(server)}/", proxy=f"http://127.0.0.1:{way.port}"
+            )
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_tls_to_the_proxy(
+    secure: bool, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    expect_refused_certificates()
+    tls: dict[str, Any] = {"ssl": client_tls} if secure else {}
+    async with (
+        echo_server(**({"ssl": server_tls} if secure else {})) as server,
+        proxy(tls=server_tls) as way,
+    ):
+        uri = f"{'wss' if secure else 'ws'}://localhost:{port_of(server)}/"
+        address = f"https://localhost:{way.port}"
+        async with connect(uri, proxy=address, proxy_ssl=client_tls, **tls) as ws:
+            await ws.send("hi")
+            assert await ws.recv() == "hi"
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await connect(uri, proxy=address, **tls)
+
+
+async def test_arguments_that_contradict_themselves(client_tls: ssl.SSLContext) -> None:
+    with pytest.raises(ValueError, match="proxy_ssl argument is incompatible with an http://"):
+        await connect("ws://x/", proxy="http://127.0.0.1:1", proxy_ssl=client_tls)
+    with pytest.raises(ValueError, match="proxy_ssl=None is incompatible with an https://"):
+        await connect("ws://x/", proxy="https://127.0.0.1:1", proxy_ssl=None)
+    with pytest.raises(InvalidProxy):
+        await connect("ws://x/", proxy="gopher://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 20",
+        b"SSH-2.0-OpenSSH_9.9\r\n",
+        b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\nand more",
+        b"HTTP/1.1 200 " + b"x" * 100_000,
+    ],
+)
+async def test_a_proxy_that_talks_nonsense(answer: bytes) -> None:
+    async with proxy(answer) as way:
+        with pytest.raises(InvalidProxyMessage):
+            await connect("ws://x/", proxy=f"http://127.0.0.1:{way.port}")
+
+
+@pytest.mark.parametrize("status", [b"301 Moved", b"403 Forbidden", b"502 Bad Gateway"])
+async def test_a_proxy_that_refuses(status: bytes) -> None:
+    async with proxy(b"HTTP/1.1 " + status + b"\r\nLocation: ws://y/\r\n\r\n") as way:
+        with pytest.raises(InvalidProxyStatus) as caught:
+            await connect("ws://x/", proxy=f"http://127.0.0.1:{way.port}")
+        assert caught.value.response.status_code == int(status[:3])
+
+
+async def test_a_proxy_with_an_endless_answer() -> None:
+    async with proxy(b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 10_000) as way:
+        with pytest.raises(InvalidProxyMessage) as caught:
+            await connect("ws://x/", proxy=f"http://127.0.0.1:{way.port}")
+        assert isinstance(caught.value.__cause__, SecurityError)
+
+
+async def test_a_proxy_that_says_nothing() -> None:
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ended = asyncio.Event()
+        try:
+            await ended.wait()
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(TimeoutError):
+            await connect("ws://x/", proxy=f"http://127.0.0.1:{port}", open_timeout=0.05)
+
+
+async def test_socks_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "python_socks", None)
+    with pytest.raises(ImportError, match=r"pip install wirebird\[proxy\]"):
+        await connect("ws://x/", proxy="socks5h://127.0.0.1:1")
