@@ -44,7 +44,7 @@ def debugging() -> asyncio.AbstractEventLoop:
 LOOPS = {"asyncio": asyncio.new_event_loop, "debugging": debugging, "uvloop": uvloop.new_event_loop}
 
 
-@pytest.fixture(params=LOOPS.values(), ids=LOOPS)
+@pytest.fixture(params=list(LOOPS.values()), ids=list(LOOPS))
 def run(request: pytest.FixtureRequest) -> Run:
     """Runs a coroutine in a loop, and fails for what only the loop saw."""
 

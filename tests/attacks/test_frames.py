@@ -181,7 +181,7 @@ async def test_fragments_cost_their_bytes_and_no_object_each() -> None:
         fragments = frame(CONT, b"x", fin=False) * 1000
         await peer.send(frame(BINARY, fin=False))
         with memory() as used:
-            for _ in range(30):
+            for _ in range(10):
                 await peer.send(fragments)
                 await asyncio.sleep(0)
             await peer.send(frame(CONT))

@@ -270,6 +270,7 @@ async def test_what_comes_before_the_answer_is_bounded() -> None:
         await sending
         await peer.send(frame(8, close_payload(1000)))
         await peer.close_frame()
+        peer.half_close()
         while server.handler_tasks:
             await asyncio.sleep(0.001)
         assert received == count * 65_000
