@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -164,3 +165,17 @@ async def test_a_real_transport_is_one() -> None:
         assert await reader.read() == b"a" + b"b" * 70_000
         link.abort()
         writer.close()
+
+
+async def test_a_hang_up_can_be_seen_without_reading() -> None:
+    ours, theirs = socket.socketpair()
+    _, writer = await asyncio.open_connection(sock=ours)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    link = TransportLink(writer.transport, asyncio.get_running_loop())  # type: ignore[arg-type]
+    theirs.send(b"unread")
+    assert not link.is_hung_up()
+    theirs.close()
+    assert link.is_hung_up()
+    writer.close()
+    await writer.wait_closed()
+    assert not link.is_hung_up()  # it is not ours any more

@@ -379,6 +379,27 @@ async def test_a_hang_up_is_noticed_once_the_messages_are_read() -> None:
         assert received == ["x"] * 5
 
 
+@pytest.mark.parametrize("way", ["half_close", "reset"])
+async def test_a_hang_up_ends_a_connection_that_nobody_reads(way: str) -> None:
+    """What was not read is not lost by that; after a reset, the kernel may have dropped some."""
+    async with raw_and_server(max_queue=1, ping_interval=0.05) as (peer, ws):
+        await peer.send(*(frame(TEXT, b"x") for _ in range(5)))
+        while ws.transport.is_reading():
+            await asyncio.sleep(0)
+        await peer.send(frame(TEXT, b"the last"))
+        await asyncio.sleep(0.12)  # while the peer is there, reading stays paused
+        assert not ws.transport.is_reading()
+        getattr(peer, way)()
+        await ws.wait_closed()
+        received = []
+        with pytest.raises(ConnectionClosedError):
+            while True:
+                received.append(await ws.recv())
+        assert received[:5] == ["x"] * 5
+        if way == "half_close":
+            assert received[5:] == ["the last"]
+
+
 async def test_a_message_longer_than_all_marks_is_received() -> None:
     async with pair(max_size=None, max_queue=1) as (client, server):
         message = bytes(range(256)) * 20_000

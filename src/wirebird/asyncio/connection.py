@@ -355,6 +355,8 @@ class Connection(PythonConnectionBase, Hooks):
         """See ``Watched``."""
         if self._core is not None:
             self._look_at_network()
+            if self._core.is_paused and self.link.is_hung_up():
+                self.link.resume()  # up to the end: what is left before it is in the kernel already
             self._core.handle_deadline(self.loop.time())
             self._flush()
 

@@ -6,12 +6,15 @@ A connection never touches a transport: it has a ``Link``, of which asyncio's tr
 from __future__ import annotations
 
 import asyncio
+import select
 from typing import Any, Protocol
 
 __all__ = ["Link", "TransportLink"]
 
 _JOIN_BYTES = 64 * 1024
 _LINGER_S = 1.0
+# Linux alone tells of a peer that half-closed; of one that reset, all who have poll(2) do.
+_POLL_HANG_UP = getattr(select, "POLLRDHUP", 0)
 
 
 class Link(Protocol):
@@ -31,6 +34,9 @@ class Link(Protocol):
 
     def resume(self) -> None:
         """Read again."""
+
+    def is_hung_up(self) -> bool:
+        """Whether it is known, without reading, that the peer ended or cut the connection."""
 
     def buffered_bytes(self) -> int:
         """How much the network has not taken yet."""
@@ -92,6 +98,15 @@ class TransportLink:
         """See ``Link``."""
         if not self._transport.is_closing():
             self._transport.resume_reading()
+
+    def is_hung_up(self) -> bool:
+        """See ``Link``. A transport that does not read does not look."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0 or not hasattr(select, "poll"):
+            return False
+        poll = select.poll()
+        poll.register(sock.fileno(), _POLL_HANG_UP)
+        return bool(poll.poll(0))
 
     def buffered_bytes(self) -> int:
         """See ``Link``."""
