@@ -229,11 +229,11 @@ async def test_messages_that_came_while_we_closed_can_be_received() -> None:
 async def test_a_read_of_what_came_before_the_end_may_find_a_violation() -> None:
     """After TCP has ended nothing can be done about it, but the reader is told; nothing is kept."""
     async with raw_and_server() as (peer, ws):
-        await peer.send(frame(TEXT, b"\xff"))
+        await peer.send(frame(BINARY, b"\xff"))
         peer.half_close()
         await ws.wait_closed()
         with pytest.raises(ConnectionClosedError):
-            await ws.recv()
+            await ws.recv(decode=True)
         assert not ws._deadlines._entries
 
 

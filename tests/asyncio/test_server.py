@@ -377,6 +377,21 @@ async def test_over_tls_a_client_that_fails_can_read_the_close(
                 await ws.recv()
 
 
+async def test_over_tls_a_client_that_is_refused_can_read_why(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    async with echo_server(ssl=server_tls) as server:
+        reader, writer = await asyncio.open_connection("localhost", port_of(server), ssl=client_tls)
+        writer.write(request("Content-Length: 700000"))
+        for _ in range(10):
+            writer.write(bytes(70_000))
+            await asyncio.sleep(0.001)
+        await writer.drain()
+        assert (await reader.read(100)).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_over_a_unix_socket(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "socket"
     async with unix_serve(echo, path) as server, unix_connect(path) as ws:
