@@ -19,6 +19,7 @@ from wirebird.exceptions import (
     InvalidProxy,
     InvalidProxyMessage,
     InvalidProxyStatus,
+    ProxyError,
     SecurityError,
 )
 from wirebird.http11 import USER_AGENT
@@ -242,6 +243,51 @@ async def test_a_proxy_that_says_nothing() -> None:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(TimeoutError):
             await connect("ws://x/", proxy=f"http://127.0.0.1:{port}", open_timeout=0.05)
+
+
+@contextlib.asynccontextmanager
+async def socks5(*, refusal: int = 0) -> AsyncIterator[tuple[int, list[tuple[str, int]]]]:
+    """A SOCKS proxy (RFC 1928) without authentication; gives its port, and what it is asked for."""
+    asked: list[tuple[str, int]] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            _, methods = await reader.readexactly(2)
+            await reader.readexactly(methods)
+            writer.write(b"\x05\x00")
+            _, _, _, kind = await reader.readexactly(4)
+            if kind == 3:
+                (length,) = await reader.readexactly(1)
+                host = (await reader.readexactly(length)).decode()
+            else:
+                host = ".".join(map(str, await reader.readexactly(4)))
+            port = int.from_bytes(await reader.readexactly(2), "big")
+            asked.append((host, port))
+            writer.write(bytes([5, refusal, 0, 1]) + bytes(6))
+            if not refusal:
+                onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", port)
+                await asyncio.gather(copy(reader, onward_writer), copy(onward_reader, writer))
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1], asked
+
+
+@pytest.mark.parametrize(("scheme", "host"), [("socks5h", "localhost"), ("socks5", "127.0.0.1")])
+async def test_through_a_socks_proxy(scheme: str, host: str) -> None:
+    async with echo_server() as server, socks5() as (port, asked):
+        uri = f"ws://localhost:{port_of(server)}/"
+        async with connect(uri, proxy=f"{scheme}://127.0.0.1:{port}") as ws:
+            await ws.send("hi")
+            assert await ws.recv() == "hi"
+        # Who looks the name up, the scheme says.
+        assert asked == [(host, port_of(server))]
+
+
+async def test_a_socks_proxy_that_refuses() -> None:
+    async with socks5(refusal=2) as (port, _):
+        with pytest.raises(ProxyError, match="failed to connect to SOCKS proxy"):
+            await connect("ws://x/", proxy=f"socks5h://127.0.0.1:{port}")
 
 
 async def test_socks_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -338,7 +338,7 @@ class Connection(PythonConnectionBase, Hooks):
 
     def deadline_changed(self) -> None:
         """See ``Hooks``."""
-        if self._core is not None and not self.connection_lost_waiter.done():
+        if self._core is not None:
             self._deadlines.watch(self)
 
     def abort(self) -> None:
