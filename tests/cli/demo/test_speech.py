@@ -56,6 +56,9 @@ def test_understood(message: object, speech: object) -> None:
         ('{"type": "say", "text": 1}', "bad_text", "say"),
         ('{"type": "say", "text": " \\u0000\\u202e"}', "empty", "say"),
         ('{"type": "say", "text": "\\ud800"}', "empty", "say"),
+        ('{"type": "rename", "name": "\\u3164\\uffa0"}', "empty", "rename"),
+        ('{"type": "rename", "name": "\\u2800 \\u200d\\ufe0f"}', "empty", "rename"),
+        ('{"type": "rename", "name": "\\u034f\\u0301"}', "empty", "rename"),
         (json.dumps({"type": "say", "text": "x" * 281}), "too_long", "say"),
         (json.dumps({"type": "rename", "name": "x" * 25}), "too_long", "rename"),
         ('{"type": "rename", "name": null}', "bad_text", "rename"),
@@ -81,8 +84,16 @@ def test_refused(message: str, code: str, about: str | None) -> None:
         ("a\u202eb\u2066c", "abc"),  # would turn around what follows on the page
         ("a\u2028b\u00a0c", "a b c"),
         ("e\u0301", "é"),
+        ("e\u200b\u0301", "é"),
+        ("a \u0301b", "a b"),
         ("x" + "\u0336" * 40, "x" + "\u0336" * 3),
+        ("x" + ("\u0336" * 3 + "\u200b") * 20, "x" + "\u0336" * 3),
+        ("x" + ("\u0336" * 3 + "\u3164") * 20, "x" + "\u0336" * 3),
+        ("x" + ("\u0336" * 3 + "\u200d") * 3, "x" + "\u0336" * 3 + "\u200d" * 3),
+        ("\u0336\u0336x", "x"),  # would strike through what stands before it on the page
+        ("Ann\u3164", "Ann"),  # would look like another's name
         ("👩\u200d🚀", "👩\u200d🚀"),
+        ("❤\ufe0f\u200d🔥", "❤\ufe0f\u200d🔥"),
         ("\ufeffhello", "hello"),
         ("<b>&amp;", "<b>&amp;"),
     ],
@@ -102,6 +113,24 @@ def test_what_is_clean_is_one_short_printable_line(text: str) -> None:
     assert not {unicodedata.category(character) for character in line} & {"Cc", "Cs", "Co", "Zl"}
     line.encode()
     assert clean(line, MAX_TEXT_CHARACTERS) == line
+
+
+@given(
+    st.text(
+        st.sampled_from("ax \u0336\u0301\u20dd\ufe0f\u200d\u200b\u2060\u3164\u2800"), max_size=80
+    )
+)
+def test_nothing_carries_a_tower_of_marks(text: str) -> None:
+    try:
+        line = clean(text, 100)
+    except BadSpeech:
+        return
+    seen = line.replace("\u200d", "")
+    bases = [character for character in seen if unicodedata.category(character)[0] != "M"]
+    assert bases
+    assert unicodedata.category(seen[0])[0] != "M"
+    towers = "".join("M" if unicodedata.category(c)[0] == "M" else " " for c in seen).split()
+    assert max(map(len, towers), default=0) <= 3
 
 
 @pytest.mark.parametrize("wanted", [None, "", "\u0000", "x" * 25])

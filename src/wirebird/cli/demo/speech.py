@@ -1,8 +1,8 @@
 """What is taken from a peer in the room, and in which form. Nothing it sends is trusted.
 
-Names and texts become one line of printable characters: white space of any kind is one space,
-control characters and those that change the direction of what follows are left out, and no
-character carries a tower of marks.
+Names and texts become one line of characters that can be seen: white space of any kind is one
+space, control characters, those that change the direction of what follows and those that show
+nothing are left out, and no character carries a tower of marks.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ MAX_TEXT_CHARACTERS = 280
 
 _MAX_MARKS = 3
 _ZERO_WIDTH_JOINER = "\u200d"  # holds emoji together
+
+# Letters and a symbol that are drawn as nothing: fillers of Hangul, and the empty Braille cell.
+_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 _MANNERS = """
     Amber Brisk Calm Dapper Eager Early Gentle Keen Lucky Mellow Merry Nimble Patient Quick Quiet
@@ -121,7 +124,8 @@ def clean(text: str, limit: int, about: str | None = None) -> str:
         BadSpeech: nothing is left of it, or more than ``limit``.
     """
     line = "".join(_printable(unicodedata.normalize("NFC", " ".join(text.split()))))
-    line = " ".join(line.split())
+    # Where something was left out, others have become neighbours.
+    line = unicodedata.normalize("NFC", " ".join(line.split()))
     if not line.strip(_ZERO_WIDTH_JOINER + " "):
         raise BadSpeech("empty", "There is nothing in it that can be shown.", about)
     if len(line) > limit:
@@ -131,13 +135,19 @@ def clean(text: str, limit: int, about: str | None = None) -> str:
 
 def _printable(text: str) -> list[str]:
     shown = []
-    marks = 0
+    marks = _MAX_MARKS  # at the beginning there is nothing that could carry one
     for character in text:
         category = unicodedata.category(character)
-        marks = marks + 1 if category[0] == "M" else 0
-        # Cc control, Cf format, Cs surrogates, Co private, Cn unassigned.
-        if marks > _MAX_MARKS or (category[0] == "C" and character != _ZERO_WIDTH_JOINER):
-            continue
+        if category[0] == "M":
+            marks += 1
+            if marks > _MAX_MARKS:
+                continue
+        elif character != _ZERO_WIDTH_JOINER:
+            # Cc control, Cf format, Cs surrogates, Co private, Cn unassigned.
+            if category[0] == "C" or character in _BLANKS:
+                continue
+            # Not where something was left out, or the tower would go on; and a space carries none.
+            marks = _MAX_MARKS if character == " " else 0
         shown.append(character)
     return shown
 
