@@ -48,8 +48,8 @@ __all__ = ["command"]
     multiple=True,
     metavar="ORIGIN",
     help="Origin whose pages may connect, such as https://example.com; can be given several "
-    "times. By default, only the pages of this server. Clients that are no browsers send no "
-    "origin and are always accepted.",
+    "times. By default, only the pages of this server, under its address, localhost, --host, or "
+    "this machine's name. Clients that are no browsers send no origin and are always accepted.",
 )
 def command(
     host: str, port: int, cert: str | None, key: str | None, origins: tuple[str, ...]
@@ -129,7 +129,7 @@ async def serve_until_stopped(
     host: str, port: int, tls: ssl.SSLContext | None, origins: list[str]
 ) -> None:
     """Serve, print the URL to open, and close every connection with 1001 when told to stop."""
-    demo = Demo(origins=origins)
+    demo = Demo(origins=origins, names=own_names(host))
     with stop_signals() as stop:
         async with demo.serve(host, port, ssl=tls) as server:
             bound_port = server.sockets[0].getsockname()[1]
@@ -139,6 +139,12 @@ async def serve_until_stopped(
             await stop.wait()
             await demo.say_goodbye()
     click.echo("Closed.")
+
+
+def own_names(host: str) -> set[str]:
+    """Return what pages of this server may be addressed by: ``host``, and this machine's name."""
+    machine = socket.gethostname().lower()
+    return {host.lower(), machine, machine.partition(".")[0] + ".local"}
 
 
 def for_url(host: str) -> str:

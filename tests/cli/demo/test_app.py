@@ -12,6 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from wirebird.cli.demo import app
 from wirebird.cli.demo.app import Demo
 
 
@@ -85,6 +86,38 @@ async def test_pages_of_other_servers_may_not_connect(path: str) -> None:
         assert refusal.value.response.status_code == 403
         async with connect(f"ws://{where}{path}", origin=f"http://{where}"):  # type: ignore[arg-type]
             pass
+
+
+@pytest.mark.parametrize("path", ["/room", "/echo", "/frames"])
+async def test_a_name_that_was_made_to_lead_here_is_not_this_server(path: str) -> None:
+    async with serving(Demo(names={"bird.example"})) as where:
+        address, _, port = where.partition(":")
+        for name, status in (("rebound.example", b"403"), ("bird.example", b"101")):
+            reader, writer = await asyncio.open_connection(address, int(port))
+            head = (
+                f"GET {path} HTTP/1.1\r\nHost: {name}:{port}\r\nOrigin: http://{name}:{port}\r\n"
+                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            writer.write(head.encode())
+            assert (await reader.readline()).split()[1] == status
+            writer.transport.abort()
+
+
+async def test_there_are_only_so_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "MAX_CONNECTIONS", 2)
+    async with (
+        serving() as where,
+        connect(f"ws://{where}/echo") as first,
+        connect(f"ws://{where}/room"),
+    ):
+        for path in ("/echo", "/room", "/frames"):
+            with pytest.raises(InvalidStatus) as refusal:
+                await connect(f"ws://{where}{path}")
+            assert refusal.value.response.status_code == 503
+        assert (await request(where, f"GET / HTTP/1.1\nHost: {where}\n"))[0] == 200
+        await first.send("still served")
+        assert await first.recv() == "still served"
 
 
 async def test_allowed_origins() -> None:

@@ -55,10 +55,18 @@ def test_no_origin(origin: str) -> None:
         (["https://example.com"], ["example.com"], True),
         (["https://example.com"], ["example.com:443"], True),
         (["http://[::1]:8765"], ["[::1]:8765"], True),
+        (["http://192.168.7.7:8765"], ["192.168.7.7:8765"], True),
+        (["http://room.localhost:8765"], ["room.localhost:8765"], True),
+        # Names that a stranger owns, and that lead here: DNS rebinding.
+        (["http://evil.example:8765"], ["evil.example:8765"], False),
+        (["http://localhost.evil.example:8765"], ["localhost.evil.example:8765"], False),
+        (["http://127.0.0.1.evil.example"], ["127.0.0.1.evil.example"], False),
+        (["http://evillocalhost"], ["evillocalhost"], False),
         (["http://127.0.0.1:8766"], ["127.0.0.1:8765"], False),
         (["http://localhost:8765"], ["127.0.0.1:8765"], False),
         (["https://example.com"], ["example.com:80"], False),
         (["https://evil.example"], ["example.com"], False),
+        (["https://sub.example.com"], ["sub.example.com"], False),
         (["https://example.com.evil.example"], ["example.com"], False),
         (["https://example.com@evil.example"], ["evil.example"], False),
         (["null"], ["example.com"], False),
@@ -69,7 +77,7 @@ def test_no_origin(origin: str) -> None:
     ],
 )
 def test_only_the_own_server(origins: list[str], hosts: list[str], allowed: bool) -> None:
-    assert is_allowed_origin(origins, hosts, []) is allowed
+    assert is_allowed_origin(origins, hosts, [], {"example.com"}) is allowed
 
 
 @pytest.mark.parametrize(

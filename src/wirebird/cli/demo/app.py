@@ -26,6 +26,9 @@ from .taps import show
 __all__ = ["Demo"]
 
 _MAX_FIELDS = 8
+# A full room with a watcher each, and as many echoes. Below the 1024 files that a process may
+# often have open, so that there is an answer left for who comes then.
+MAX_CONNECTIONS = 600
 DRAIN_FRAMES_WITHIN_S = 1.0
 CLOSE_TIMEOUT_S = 3.0  # who presses Ctrl-C waits for peers that do not answer
 
@@ -35,6 +38,7 @@ class Demo:
 
     Args:
         origins: whose pages may connect, normalized; empty for this server's own.
+        names: what this server is called, in lower case, beside its addresses and localhost.
         room: by default a new one.
         files: by default those of the page.
     """
@@ -43,12 +47,14 @@ class Demo:
         self,
         *,
         origins: Collection[str] = (),
+        names: Collection[str] = (),
         room: Room | None = None,
         files: Files | None = None,
     ) -> None:
         self.room = room or Room()
         self._files = files or Files.of_the_page()
         self._origins = origins
+        self._names = names
         self._watchers: set[asyncio.Task[None]] = set()
         self._closing = False
         self._handlers = {"/echo": self._echo, "/room": self._enter, "/frames": self._show}
@@ -82,11 +88,12 @@ class Demo:
         if path not in self._handlers:
             return self._files.respond(request)
         headers = request.headers
-        if self._closing:
-            response = connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "Stopping.\n")
-            return secure(response)
+        full = len(connection.server.all_connections) >= MAX_CONNECTIONS
+        if self._closing or full:
+            why = "Too many connections.\n" if full else "Stopping.\n"
+            return secure(connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, why))
         origins, hosts = headers.get_all("Origin"), headers.get_all("Host")
-        if not is_allowed_origin(origins, hosts, self._origins):
+        if not is_allowed_origin(origins, hosts, self._origins, self._names):
             text = "This origin may not connect; see wirebird serve --origin.\n"
             return secure(connection.respond(http.HTTPStatus.FORBIDDEN, text))
         if path == "/room" and "Sec-WebSocket-Extensions" in headers:

@@ -3,10 +3,16 @@
 A browser lets every page open a WebSocket to every server, and says in the Origin header which
 page it is (RFC 6455, 10.2; RFC 6454). Other programs send no Origin, or any they like: for them
 it protects nothing, and they are not asked.
+
+That a page comes from the host that it connects to is not enough: whoever owns a name can serve
+a page under it, and then have it resolve to this machine (DNS rebinding). So without a list of
+origins, the host must be one that no stranger can own: an address, ``localhost``, or a name that
+this server is known by.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import urllib.parse
 from collections.abc import Collection, Sequence
 
@@ -38,7 +44,10 @@ def normalize_origin(origin: str) -> str:
 
 
 def is_allowed_origin(
-    origins: Sequence[str], hosts: Sequence[str], allowed: Collection[str]
+    origins: Sequence[str],
+    hosts: Sequence[str],
+    allowed: Collection[str],
+    names: Collection[str] = (),
 ) -> bool:
     """Tell whether a request may open a WebSocket.
 
@@ -47,6 +56,7 @@ def is_allowed_origin(
         hosts: the values of its Host headers.
         allowed: normalized origins; when there are none, only the page's own server: the Origin
             must name the host and port that the Host header names.
+        names: of this server, in lower case, beside addresses and ``localhost``.
     """
     if not origins:
         return True
@@ -57,6 +67,19 @@ def is_allowed_origin(
         if allowed:
             return origin in allowed
         scheme = origin.partition("://")[0]
-        return origin == normalize_origin(f"{scheme}://{hosts[0]}")
+        return origin == normalize_origin(f"{scheme}://{hosts[0]}") and _is_own(origin, names)
     except ValueError:  # "null", of a sandboxed frame or a file; or no origin at all
         return False
+
+
+def _is_own(origin: str, names: Collection[str]) -> bool:
+    """Whether no stranger can have a page of this normalized origin."""
+    host = urllib.parse.urlsplit(origin).hostname or ""
+    # RFC 6761, 6.3: browsers resolve names below localhost to this machine, and never ask.
+    if host == "localhost" or host.endswith(".localhost") or host in names:
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
