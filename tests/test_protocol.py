@@ -210,6 +210,16 @@ def test_before_the_opening_handshake(side: Any) -> None:
         Protocol(side, state=CONNECTING).receive_data(b"GET")
 
 
+def test_a_logger_and_no_logs() -> None:
+    logger = logging.getLogger("mine")
+    protocol = Protocol(SERVER, logger=logger)
+    assert protocol.logger is logger
+    assert not protocol.debug
+    protocol = Protocol(CLIENT, state=CONNECTING)
+    protocol._open()  # nothing came before
+    assert (protocol.state, protocol.events_received()) == (OPEN, [])
+
+
 def test_an_adapter_pulls_messages_from_the_core() -> None:
     class Told(Hooks):
         codes: list[int] = []  # noqa: RUF012

@@ -122,6 +122,20 @@ def test_never_while_a_reader_waits(role: Role, by_frame: bool) -> None:
 
 
 @roles
+def test_a_reader_that_waits_again_before_it_has_everything(role: Role) -> None:
+    endpoint = Endpoint(role, max_queue=2)
+    endpoint.core.wait(lambda: True)
+    endpoint.receive(endpoint.frame(TEXT, b"a") * 5)
+    endpoint.core.next_message()
+    endpoint.core.wait(lambda: True)
+    endpoint.core.settle(0.0)
+    assert flow(endpoint) == []  # it will be served with what comes next
+    endpoint.core.stop_waiting()
+    endpoint.core.settle(0.0)
+    assert flow(endpoint) == ["pause"]
+
+
+@roles
 def test_judged_after_the_reader_ran(role: Role) -> None:
     endpoint = Endpoint(role, max_queue=2)
     for is_deferred in False, True:
