@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ..exceptions import PayloadTooBig, ProtocolError, TooManyFragments
 from .extensions.base import Extension
 from .frames import RSV1, RSV2, RSV3, Frame, Header, parse_header
-from .masking import apply_mask
+from .masking import apply_mask, unmask
 from .messages import MessageOrder, Reassembly, SizeLimits
 from .rules import MAX_UNREAD_BYTES, Opcode
 from .types import BytesLike
@@ -315,19 +315,16 @@ class Inbound:
         return is_complete
 
     def _take_bytes(self, header: Header) -> bytes:
-        length = min(self._left, len(self._buffer) - self._read)
-        if length < _COMPACT_BYTES:
-            piece = bytes(self._buffer[self._read : self._read + length])
-        else:
-            with memoryview(self._buffer) as view:
-                piece = bytes(view[self._read : self._read + length])
-        if header.key:
-            turn = (header.length - self._left) % 4
-            key = header.key
-            piece = apply_mask(piece, key[turn:] + key[:turn] if turn else key)
+        """Take what has come of a payload, unmasked: it is copied once."""
+        start = self._read
+        length = min(self._left, len(self._buffer) - start)
+        phase = header.length - self._left
         self._read += length
         self._left -= length
-        return piece
+        if header.key:
+            return unmask(self._buffer, start, length, header.key, phase)
+        with memoryview(self._buffer) as view:
+            return bytes(view[start : start + length])
 
     def _add_decoded(self, header: Header, payload: bytes) -> None:
         limit = self.limits.left(self.message.size)

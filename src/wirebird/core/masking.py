@@ -7,11 +7,11 @@ operating system in blocks, since a system call for each frame would cost more t
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from .types import BytesLike
 
-__all__ = ["KeySource", "apply_mask", "mask_into"]
+__all__ = ["KeySource", "apply_mask", "masked_pieces", "unmask"]
 
 # How much is turned into one integer at a time: what is held beside the result stays this small.
 _CHUNK_BYTES = 16 * 1024
@@ -36,34 +36,51 @@ def apply_mask(data: BytesLike, mask: bytes | bytearray) -> bytes:
     length = len(data)
     if length <= _CHUNK_BYTES:
         return _xor(data, mask, length)
-    masked = bytearray(length)
-    mask_into(masked, 0, data, mask, 0)
-    return bytes(masked)
+    return b"".join(masked_pieces(data, mask))
 
 
-def mask_into(target: bytearray, at: int, data: BytesLike, mask: BytesLike, phase: int) -> None:
-    """Mask or unmask a piece of a payload into the place where it belongs.
+def masked_pieces(data: BytesLike, mask: bytes | bytearray) -> Iterator[bytes]:
+    """Mask or unmask a payload piece by piece: what is made of it is its only copy.
 
     Args:
-        target: receives the result; must already have room for it.
-        at: where in ``target``, in bytes.
-        data: the piece, any bytes-like object; it is not changed.
+        data, mask: as for ``apply_mask``.
+
+    Yields:
+        The other form of the payload, in pieces of at most 16 KB.
+    """
+    length = len(data)
+    whole = length - length % _CHUNK_BYTES
+    key_number = int.from_bytes(mask * (_CHUNK_BYTES // 4), "little") if whole else 0
+    with memoryview(data) as view:
+        for start in range(0, whole, _CHUNK_BYTES):
+            number = int.from_bytes(view[start : start + _CHUNK_BYTES], "little") ^ key_number
+            yield number.to_bytes(_CHUNK_BYTES, "little")
+        if whole < length:
+            yield _xor(view[whole:], mask, length - whole)
+
+
+def unmask(
+    buffer: bytearray, start: int, length: int, mask: bytes | bytearray, phase: int = 0
+) -> bytes:
+    """Return a part of a buffer unmasked: its only copy.
+
+    Args:
+        buffer: a long part is unmasked where it is, so that the buffer is changed.
+        start: where in it the part begins, in bytes.
+        length: of the part, in bytes.
         mask: the key, 4 bytes.
-        phase: how many bytes of the payload came before this piece.
+        phase: how many bytes of the payload came before the part.
     """
     turn = phase % 4
-    key = bytes(mask[turn:]) + bytes(mask[:turn])
-    length = len(data)
+    key = mask[turn:] + mask[:turn]
     if length <= _CHUNK_BYTES:
-        target[at : at + length] = _xor(data, key, length)
-        return
-    key_number = int.from_bytes(key * (_CHUNK_BYTES // 4), "little")
-    view = memoryview(data)
-    whole = length - length % _CHUNK_BYTES
-    for start in range(0, whole, _CHUNK_BYTES):
-        number = int.from_bytes(view[start : start + _CHUNK_BYTES], "little") ^ key_number
-        target[at + start : at + start + _CHUNK_BYTES] = number.to_bytes(_CHUNK_BYTES, "little")
-    target[at + whole : at + length] = _xor(view[whole:], key, length - whole)
+        return _xor(buffer[start : start + length], key, length)
+    at = start
+    with memoryview(buffer) as view, view[start : start + length] as part:
+        for piece in masked_pieces(part, key):
+            view[at : at + len(piece)] = piece
+            at += len(piece)
+        return bytes(part)
 
 
 def _xor(data: BytesLike, key: BytesLike, length: int) -> bytes:

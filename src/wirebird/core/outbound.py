@@ -12,7 +12,7 @@ from ..exceptions import ProtocolError
 from .extensions.base import Extension
 from .frames import Frame, serialize_header
 from .inbound import Trace
-from .masking import KeySource, apply_mask
+from .masking import KeySource, apply_mask, masked_pieces
 from .rules import MAX_CONTROL_PAYLOAD_BYTES, Opcode
 from .types import BytesLike
 
@@ -124,20 +124,18 @@ class Outbound:
                     frame = extension.encode(frame)
             payload, rsv, fin, opcode = frame.data, frame.rsv, frame.fin, frame.opcode
         length = len(payload)
-        if self.masked:
-            key = self.keys.next_key()
-            header = serialize_header(fin, rsv, opcode, length, key)
-            payload = apply_mask(payload, key)
-        else:
-            header = serialize_header(fin, rsv, opcode, length)
-            if type(payload) is not bytes:
-                payload = bytes(payload)
+        key = self.keys.next_key() if self.masked else b""
+        header = serialize_header(fin, rsv, opcode, length, key)
         self._total += len(header) + length
         self.queued_bytes += len(header) + length
         if length < _JOIN_BYTES:
-            self._chunks.append(header + payload)
+            self._chunks.append(header + (apply_mask(payload, key) if key else payload))
+            return
+        self._chunks.append(header)
+        if key:
+            self._chunks += masked_pieces(payload, key)
         else:
-            self._chunks += header, payload
+            self._chunks.append(payload if type(payload) is bytes else bytes(payload))
 
     # The queue
 
