@@ -360,13 +360,15 @@ class Connection(PythonConnectionBase, Hooks):
             self._core.handle_deadline(self.loop.time())
             self._flush()
 
-    # asyncio.Protocol
+    # asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(*self._write_limits)
         self.link = TransportLink(self.transport, self.loop)
+        if self.protocol.connection is not None:  # the opening handshake was done elsewhere
+            self._opened()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end of the transport, and wake whoever waits."""
@@ -377,6 +379,8 @@ class Connection(PythonConnectionBase, Hooks):
         else:
             self.protocol.receive_eof()
             self._handshake_progressed()
+        if self.debug:
+            self.logger.debug("= connection is CLOSED")
         for waiter in self._drain_waiters:
             if not waiter.done():
                 waiter.set_result(None)

@@ -13,10 +13,11 @@ from typing import Literal, overload
 
 from ..core.connection import NEED_MORE, SEND_EOF, Connection
 from ..core.rules import MAX_DISCARDED_BYTES, Opcode, State
-from ..core.types import Data, DataLike
+from ..core.types import BytesLike, Data, DataLike
 from ..exceptions import ConcurrencyError, ConnectionClosed, ConnectionClosedOK, InvalidState
 from ..protocol import Protocol
 from .link import Link
+from .receive_buffer import receive_buffer
 
 __all__ = ["PythonConnectionBase"]
 
@@ -26,7 +27,7 @@ _MESSAGES_PER_TURN = 64
 _BATCH_BYTES = 64 * 1024
 
 
-class PythonConnectionBase(asyncio.Protocol):
+class PythonConnectionBase(asyncio.BufferedProtocol):
     """Receives and sends for one connection.
 
     Args:
@@ -49,6 +50,7 @@ class PythonConnectionBase(asyncio.Protocol):
         self._is_writing_paused = False
         self._drain_waiters: collections.deque[asyncio.Future[None]] = collections.deque()
         self._fragmented_send: asyncio.Future[None] | None = None
+        self._receive_buffer = receive_buffer(self.loop)
         self._refused_bytes = 0  # that came behind a request which was refused
         self._held_bytes = 0  # by the link, when we last looked
 
@@ -283,10 +285,18 @@ class PythonConnectionBase(asyncio.Protocol):
             return self.protocol.reader.eof
         return self._core.is_input_ended_by_peer
 
-    # asyncio.Protocol
+    # asyncio.BufferedProtocol
 
-    def data_received(self, data: bytes) -> None:
-        """Take bytes that came."""
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Give room for bytes to come."""
+        return self._receive_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take as many bytes from the room."""
+        self.data_received(self._receive_buffer[:nbytes])
+
+    def data_received(self, data: BytesLike) -> None:
+        """Take bytes that came; whoever wants to keep them copies them."""
         core = self._core
         if core is not None:
             if self._held_bytes:

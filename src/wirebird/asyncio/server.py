@@ -196,6 +196,11 @@ class ServerConnection(Connection):
         self.server.handler_tasks.add(task)
         task.add_done_callback(self.server.handler_tasks.discard)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take the end of the transport, and wake whoever waits."""
+        super().connection_lost(exc)
+        self.logger.info("connection closed")
+
 
 class Server:
     """A running WebSocket server, as ``serve`` returns it.
