@@ -150,7 +150,7 @@ def test_logs(caplog: pytest.LogCaptureFixture) -> None:
         protocol = make()
         protocol.send_request(protocol.connect())
         protocol.receive_data(HEAD)
-    assert caplog.messages[0] == "> GET /chat HTTP/1.1"
+    assert caplog.messages[:2] == ["= connection is CONNECTING", "> GET /chat HTTP/1.1"]
     assert "> Host: example.com" in caplog.messages
     assert "< HTTP/1.1 101 Switching Protocols" in caplog.messages
     assert "< Upgrade: websocket" in caplog.messages

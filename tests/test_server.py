@@ -189,7 +189,7 @@ def test_a_request_that_breaks_off(data: bytes) -> None:
 def test_logs(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "wirebird.server"):
         opened()
-    assert caplog.messages[0] == "< GET /chat HTTP/1.1"
+    assert caplog.messages[:2] == ["= connection is CONNECTING", "< GET /chat HTTP/1.1"]
     assert "< Host: example.com" in caplog.messages
     assert "> HTTP/1.1 101 Switching Protocols" in caplog.messages
     assert "> Upgrade: websocket" in caplog.messages

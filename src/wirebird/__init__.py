@@ -230,7 +230,25 @@ _MODULES = {
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
 
 
+# ``import wirebird`` is enough for ``wirebird.frames.CloseCode`` too, as after any use of websockets.
+_SUBMODULES = {
+    *(
+        "asyncio",
+        "auth",
+        "client",
+        "datastructures",
+        "exceptions",
+        "extensions",
+        "frames",
+        "headers",
+    ),
+    *("http11", "protocol", "proxy", "server", "streams", "typing", "uri", "utils"),
+}
+
+
 def __getattr__(name: str) -> object:
+    if name in _SUBMODULES:
+        return importlib.import_module(f".{name}", __name__)
     if name in _WHERE:
         value = getattr(importlib.import_module(_WHERE[name], __name__), name)
         globals()[name] = value

@@ -77,13 +77,20 @@ class Protocol:
         self._writes: list[bytes] = []
         if state is OPEN:
             self._open()
+        elif self.debug:
+            self.logger.debug("= connection is CONNECTING")
 
     # For adapters
 
     def configure(self, **arguments: Any) -> None:
-        """Say with what arguments the core connection is to be made; its messages are pulled."""
+        """Say with what arguments the core connection is to be made; its messages are pulled.
+
+        One that was OPEN from the start is made anew: nothing has come or gone yet.
+        """
         self._arguments.update(arguments)
         self._is_pulled = True
+        if self.connection is not None:
+            self._make_connection()
 
     # State
 
@@ -252,19 +259,25 @@ class Protocol:
 
     def _open(self) -> None:
         """Make the core connection, and give it the bytes that came behind the head."""
-        self.connection = self._connection_class(
-            self.side, extensions=self.extensions, **self._arguments
-        )
+        connection = self._make_connection()
         if self.debug:
             self.logger.debug("= connection is OPEN")
-            self.connection.trace = self._log_frame
         rest = self.reader.take_rest()
         now = self._arguments.get("now", 0.0)
         if rest:
-            self.connection.receive_data(rest, now)
+            connection.receive_data(rest, now)
         if self.reader.eof:
-            self.connection.receive_eof(now)
+            connection.receive_eof(now)
         self._pull()
+
+    def _make_connection(self) -> Connection:
+        connection = self._connection_class(
+            self.side, extensions=self.extensions, **self._arguments
+        )
+        if self.debug:
+            connection.trace = self._log_frame
+        self.connection = connection
+        return connection
 
     def _pull(self) -> None:
         """Take the frames at once: what a wrong payload makes us send must not wait for a call."""

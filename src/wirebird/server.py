@@ -80,7 +80,7 @@ class ServerProtocol(ServerHandshake, Protocol):
             self.logger.info("connection open")
         else:
             self.logger.info(
-                "connection rejected (%d %s)" if self.accept_called else "HTTP response (%d %s)",
+                "connection rejected (%d %s)" if self.accept_called else "HTTP response sent (%d %s)",
                 response.status_code,
                 response.reason_phrase,
             )
@@ -95,6 +95,7 @@ class ServerProtocol(ServerHandshake, Protocol):
         except EOFError as exc:
             self.handshake_exc = InvalidMessage("did not receive a valid HTTP request")
             self.handshake_exc.__cause__ = exc
+            self.logger.debug("! no valid HTTP request", exc_info=exc)
             return
         except Exception as exc:
             invalid = InvalidMessage("did not receive a valid HTTP request")

@@ -631,15 +631,19 @@ async def test_frames_are_logged_for_debugging(caplog: pytest.LogCaptureFixture)
     of_client = [r.getMessage() for r in caplog.records if r.name == "wirebird.client"]
     of_server = [r.getMessage() for r in caplog.records if r.name == "wirebird.server"]
     for message in (
+        "= connection is CONNECTING",
         "> GET / HTTP/1.1",
         "< HTTP/1.1 101 Switching Protocols",
         "= connection is OPEN",
+        "= connection is CLOSED",
     ):
         assert message in of_client
     for message in (
+        "= connection is CONNECTING",
         "< GET / HTTP/1.1",
         "> HTTP/1.1 101 Switching Protocols",
         "= connection is OPEN",
+        "= connection is CLOSED",
     ):
         assert message in of_server
     assert any(line.startswith("> TEXT 'hello'") for line in of_client)

@@ -104,7 +104,7 @@ async def test_connections_are_listed_while_they_are_open() -> None:
             await asyncio.sleep(0)
 
 
-async def test_opening_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_opening_and_closing_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "wirebird.server")
     async with echo_server() as server:
         name = f"127.0.0.1:{port_of(server)}"
@@ -112,6 +112,7 @@ async def test_opening_is_logged(caplog: pytest.LogCaptureFixture) -> None:
             pass
         await ask(port_of(server))
     messages = [r.getMessage() for r in caplog.records if r.name == "wirebird.server"]
+    assert [messages.pop(messages.index("connection closed")) for _ in range(2)]
     assert messages == [
         f"server listening on {name}",
         "connection open",

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -871,3 +874,59 @@ async def headers_as_a_mapping(library: Library) -> list[object]:
     headers.update({"Z": "26"})
     headers.clear()
     return [*seen, list(copy.raw_items()), len(headers)]
+
+
+# Logs
+
+
+@scenario
+async def logs_of_a_server(library: Library) -> list[object]:
+    seen: list[object] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno >= logging.INFO or record.getMessage().startswith("= "):
+                seen.append((record.levelname, record.getMessage().partition("127.0.0.1:")[0]))
+
+    async def talk(connection: Any) -> None:
+        if connection.request.path == "/fails":
+            raise LookupError("in the handler")
+        await connection.wait_closed()
+
+    def health(connection: Any, request: Any) -> Any:
+        return connection.respond(200, "OK\n") if request.path == "/health" else None
+
+    logger = logging.Logger("mine", logging.DEBUG)
+    logger.addHandler(Keeper())
+    async with library.serving(talk, logger=logger, process_request=health) as (_, uri):
+        for path in ("", "health", "fails"):
+            with contextlib.suppress(library.exceptions.InvalidStatus):
+                async with library.connect(uri.replace("path?query", path)) as client:
+                    if path == "fails":
+                        await client.wait_closed()
+            while not seen or seen[-1] != ("INFO", "connection closed"):
+                await asyncio.sleep(0)
+            seen.append(path)
+    # When it is told that a handler failed differs: before the closing handshake, or after it.
+    seen.remove(("ERROR", "connection handler failed"))
+    return seen
+
+
+def test_submodules_are_there_once_the_library_was_used() -> None:
+    code = (
+        "import {0}; {0}.connect; "
+        "print({0}.frames.CloseCode(1000), {0}.exceptions.ConnectionClosed.__name__, "
+        "{0}.datastructures.Headers(), {0}.http11.Request.__name__, {0}.protocol.State(1), "
+        "{0}.typing.Origin.__name__, {0}.headers.build_host('a', 1, False), "
+        "{0}.extensions.Extension.__name__, {0}.uri.parse_uri('ws://a').port)"
+    )
+    reference, ours = [
+        subprocess.run(
+            [sys.executable, "-c", code.format(library.name)],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for library in LIBRARIES
+    ]
+    assert ours == reference
