@@ -103,6 +103,24 @@ def test_events(side: Any, size: int | None) -> None:
 
 
 @SIDES
+@pytest.mark.parametrize("payload", [b"\x03", b"\x03\xe8\xff", close_payload(1006, "")])
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_close_that_is_wrong_is_no_event(side: Any, payload: bytes, is_read: bool) -> None:
+    protocol = Protocol(side)
+    before = incoming(side, TEXT, b"a") + incoming(side, PING)
+    if is_read:
+        protocol.receive_data(before)
+        assert len(protocol.events_received()) == 2
+        protocol.receive_data(incoming(side, CLOSE, payload))
+    else:
+        protocol.receive_data(before + incoming(side, CLOSE, payload))
+        assert len(protocol.events_received()) == 2
+    assert protocol.events_received() == []
+    assert protocol.close_rcvd is None
+    assert protocol.close_sent is not None
+
+
+@SIDES
 def test_sending(side: Any) -> None:
     protocol = Protocol(side)
     protocol.send_text(b"a", fin=False)

@@ -230,19 +230,11 @@ _MODULES = {
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
 
 
-# ``import wirebird`` is enough for ``wirebird.frames.CloseCode`` too, as after any use of websockets.
+# ``import wirebird`` is enough for ``wirebird.frames.CloseCode``, as it is in websockets once it is
+# in use.
 _SUBMODULES = {
-    *(
-        "asyncio",
-        "auth",
-        "client",
-        "datastructures",
-        "exceptions",
-        "extensions",
-        "frames",
-        "headers",
-    ),
-    *("http11", "protocol", "proxy", "server", "streams", "typing", "uri", "utils"),
+    *("asyncio", "auth", "client", "datastructures", "exceptions", "extensions", "frames"),
+    *("headers", "http11", "protocol", "proxy", "server", "streams", "typing", "uri", "utils"),
 }
 
 

@@ -80,7 +80,8 @@ class ServerProtocol(ServerHandshake, Protocol):
             self.logger.info("connection open")
         else:
             self.logger.info(
-                "connection rejected (%d %s)" if self.accept_called else "HTTP response sent (%d %s)",
+                "%s (%d %s)",
+                "connection rejected" if self.accept_called else "HTTP response sent",
                 response.status_code,
                 response.reason_phrase,
             )

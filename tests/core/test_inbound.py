@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.core.endpoint import BINARY, CLOSE, CONT, KEY, PING, PONG, TEXT, head, in_pieces, xor
-from tests.core.third_party import Bounded, Rot, Twice
+from tests.core.third_party import Bounded, Marked, Rot, Twice
 
 from wirebird.core.extensions.permessage_deflate import PerMessageDeflate
 from wirebird.core.frames import RSV1, RSV2, RSV3, Frame
@@ -545,6 +545,14 @@ def test_third_party_extensions_in_reverse_order() -> None:
     inbound.take(frame(CONT, b"P", rsv=RSV2))
     assert inbound.messages() == ["ABABCC"]
     assert inbound.controls == [(Opcode.PING, b"pp")]
+
+
+def test_an_extension_that_inherits_from_nothing() -> None:
+    inbound = Input(extensions=[Marked()])
+    inbound.take(frame(TEXT, b"a", rsv=RSV3, fin=False), frame(PING, b"p", rsv=RSV3))
+    inbound.take(frame(CONT, b"b", rsv=RSV3))
+    assert inbound.messages() == ["ab"]
+    assert inbound.controls == [(Opcode.PING, b"p")]
 
 
 def test_bits_that_no_extension_took() -> None:

@@ -48,6 +48,20 @@ class Twice(Extension):
         return dataclasses.replace(frame, data=bytes(frame.data) * 2)
 
 
+class Marked:
+    """Marks each frame with RSV3, control frames too, and inherits from nothing."""
+
+    name = ExtensionName("x-marked")
+
+    def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
+        if not frame.rsv3:
+            raise ProtocolError("not marked")
+        return dataclasses.replace(frame, rsv3=False)
+
+    def encode(self, frame: Frame) -> Frame:
+        return dataclasses.replace(frame, rsv3=True)
+
+
 class Bounded(Extension):
     """Refuses what is longer than it was told to give."""
 

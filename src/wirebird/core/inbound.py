@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from ..exceptions import PayloadTooBig, ProtocolError, TooManyFragments
-from .extensions.base import Extension
+from .extensions.base import Extension, rsv_bits
 from .frames import RSV1, RSV2, RSV3, Frame, Header, parse_header
 from .masking import apply_mask, unmask
 from .messages import MessageOrder, Reassembly, SizeLimits
@@ -63,8 +63,8 @@ class Inbound:
         self._order = MessageOrder(limits, max_fragments)
         self._high, self._low = marks
         self._on_control = on_control
-        self._first_rsv = _union(extension.first_frame_rsv for extension in extensions)
-        self._other_rsv = _union(extension.other_frame_rsv for extension in extensions)
+        self._first_rsv = _union(rsv_bits(extension)[0] for extension in extensions)
+        self._other_rsv = _union(rsv_bits(extension)[1] for extension in extensions)
         # The reader has _buffer; the scanner has _ahead, the same object until ``skip_ahead``.
         self._buffer = self._ahead = bytearray()
         self._read = 0
@@ -168,6 +168,7 @@ class Inbound:
         """Take the next frame's header, if it has come and nothing ended the input."""
         if self.is_ended:
             return False
+        start = self._scan
         try:
             if self._scan < len(self._ahead):
                 self._check_first_byte(self._ahead[self._scan])
@@ -188,6 +189,7 @@ class Inbound:
                     self._unread_frames += 1
         except (ProtocolError, PayloadTooBig, TooManyFragments, UnicodeDecodeError) as exc:
             self.violation = exc
+            self._scan, self._scanned = start, None  # it is no frame for those who read frames
             self.end()
             return False
         return True

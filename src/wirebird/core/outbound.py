@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..exceptions import ProtocolError
-from .extensions.base import Extension
+from .extensions.base import Extension, may_skip
 from .frames import Frame, serialize_header
 from .inbound import Trace
 from .masking import KeySource, apply_mask, masked_pieces
@@ -120,7 +120,7 @@ class Outbound:
             frame = Frame(opcode, payload, fin)
             for extension in self.extensions:
                 is_control = opcode >= Opcode.CLOSE
-                if not (self._is_skipping and extension.may_skip) or is_control:
+                if not (self._is_skipping and may_skip(extension)) or is_control:
                     frame = extension.encode(frame)
             payload, rsv, fin, opcode = frame.data, frame.rsv, frame.fin, frame.opcode
         length = len(payload)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import cast
 
 import pytest
 import websockets.extensions.base as peer
@@ -22,6 +23,25 @@ def test_an_extension_may_use_all_bits_unless_it_says_less() -> None:
 
 def test_an_extension_sees_every_message_unless_it_says_otherwise() -> None:
     assert Extension.may_skip is False
+
+
+class Bare:
+    """An extension that inherits from nothing."""
+
+    name = "x-bare"
+
+
+class Outspoken(Bare):
+    first_frame_rsv, other_frame_rsv = RSV2, RSV3
+    may_skip = True
+
+
+def test_an_extension_need_not_inherit() -> None:
+    bare, outspoken = cast(Extension, Bare()), cast(Extension, Outspoken())
+    assert base.rsv_bits(bare) == (Extension.first_frame_rsv, Extension.other_frame_rsv)
+    assert not base.may_skip(bare)
+    assert base.rsv_bits(outspoken) == (RSV2, RSV3)
+    assert base.may_skip(outspoken)
 
 
 def test_methods_are_to_be_overridden() -> None:

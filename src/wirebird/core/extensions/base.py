@@ -24,6 +24,8 @@ class Extension:
 
     ``may_skip`` says that a message which ``encode`` never saw is one that the peer understands,
     so that a sender can ask for a message to be left as it is.
+
+    One need not inherit from this class: what it does not say is as it is here.
     """
 
     name: ExtensionName
@@ -98,3 +100,16 @@ class ServerExtensionFactory:
             NegotiationError: the offer cannot be accepted; the next one is tried.
         """
         raise NotImplementedError
+
+
+def rsv_bits(extension: Extension) -> tuple[int, int]:
+    """Return ``first_frame_rsv`` and ``other_frame_rsv``; who does not have them may use all."""
+    return (
+        getattr(extension, "first_frame_rsv", Extension.first_frame_rsv),
+        getattr(extension, "other_frame_rsv", Extension.other_frame_rsv),
+    )
+
+
+def may_skip(extension: Extension) -> bool:
+    """Return its ``may_skip``; who does not have it sees every message."""
+    return getattr(extension, "may_skip", Extension.may_skip)

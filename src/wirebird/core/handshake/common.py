@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...exceptions import InvalidHeader, InvalidUpgrade
-from ..extensions.base import Extension
+from ..extensions.base import Extension, rsv_bits
 from ..fields import Headers
 from ..headers import parse_connection, parse_extension, parse_subprotocol, parse_upgrade
 from ..types import ExtensionHeader, Subprotocol
@@ -75,5 +75,5 @@ def shares_reserved_bit(extension: Extension, accepted: Sequence[Extension]) -> 
 
 
 def _reserved_bits(extension: Extension) -> int:
-    bits = extension.first_frame_rsv
+    bits, _ = rsv_bits(extension)
     return 0 if bits == Extension.first_frame_rsv else bits
