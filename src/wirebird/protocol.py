@@ -16,6 +16,7 @@ from .core.connection import NEED_MORE, SEND_EOF, Connection
 from .core.extensions.base import Extension
 from .core.frames import Frame
 from .core.http1 import Request, Response
+from .core.inbound import Trace
 from .core.rules import MAX_MESSAGE_BYTES, CloseCode, Role, State
 from .core.streams import StreamReader
 from .core.types import BytesLike, LoggerLike, Origin, Subprotocol
@@ -68,6 +69,8 @@ class Protocol:
         """The core connection, once it is open."""
         self._connection_class = connection_class(engine)
         self._arguments: dict[str, Any] = {"max_size": max_size}
+        self.trace: Trace | None = self._log_frame if self.debug else None
+        """What the core connection gets as its ``trace``."""
         self._is_pulled = False  # an adapter takes the messages from the core connection
         self._is_over = False  # the handshake failed, and TCP has ended
         self.eof_sent = False
@@ -274,8 +277,7 @@ class Protocol:
         connection = self._connection_class(
             self.side, extensions=self.extensions, **self._arguments
         )
-        if self.debug:
-            connection.trace = self._log_frame
+        connection.trace = self.trace
         self.connection = connection
         return connection
 

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import re
 import socket
 import uuid
 import weakref
@@ -36,6 +37,7 @@ from wirebird.asyncio.client import ClientConnection, connect
 from wirebird.asyncio.deadlines import Deadlines
 from wirebird.asyncio.server import ServerConnection, serve
 from wirebird.core.frames import Frame
+from wirebird.core.handshake.key import accept_key
 from wirebird.exceptions import (
     ConcurrencyError,
     ConnectionClosed,
@@ -726,3 +728,51 @@ async def test_an_end_that_nobody_looks_at_is_no_error() -> None:
     gc.collect()
     with pytest.raises(ConnectionClosed):
         raise ws.protocol.close_exc
+
+
+async def test_a_trace_that_raises_is_logged_and_changes_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def trace(sent: bool, frame: Frame) -> None:
+        raise LookupError("of the tracer")
+
+    async with pair() as (ours, theirs):
+        ours.trace = trace
+        await ours.send("tea")
+        assert await theirs.recv() == "tea"
+        await theirs.send("milk")
+        assert await ours.recv() == "milk"
+    assert "trace failed" in caplog.text
+    assert "of the tracer" in caplog.text
+
+
+async def test_frames_that_come_with_the_101_are_traced() -> None:
+    traced: list[str] = []
+
+    class Traced(ClientConnection):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.trace = lambda sent, frame: traced.append(f"{sent} {frame}")
+
+    async def serve_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        key = re.search(rb"Sec-WebSocket-Key: (.*)\r\n", head)
+        assert key is not None
+        accept = accept_key(key[1].decode()).encode()
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n\x89\x03tea\x88\x02\x03\xe8"
+        )
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve_at_once, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        ws = await connect(f"ws://127.0.0.1:{port}", create_connection=Traced)
+        await ws.wait_closed()
+    assert traced == [
+        "False PING 'tea' [text, 3 bytes]",
+        "True PONG 'tea' [text, 3 bytes]",
+        "False CLOSE 1000 (OK) [2 bytes]",
+        "True CLOSE 1000 (OK) [2 bytes]",
+    ]

@@ -87,6 +87,7 @@ class Connection(PythonConnectionBase, Hooks):
         """The response of the opening handshake."""
         self._pongs: dict[bytes, asyncio.Future[float]] = {}
         self._trace: Trace | None = None
+        self._apply_trace()
         self._deadlines = Deadlines.of(self.loop)
 
     # What users ask
@@ -140,15 +141,19 @@ class Connection(PythonConnectionBase, Hooks):
         self._apply_trace()
 
     def _apply_trace(self) -> None:
+        has_listener = self._trace is not None or self.debug
+        self.protocol.trace = self._frame_passed if has_listener else None
         if self._core is not None:
-            has_listener = self._trace is not None or self.debug
-            self._core.trace = self._frame_passed if has_listener else None
+            self._core.trace = self.protocol.trace
 
     def _frame_passed(self, sent: bool, frame: Frame) -> None:
         if self.debug:
             self.logger.debug("%s %s", ">" if sent else "<", frame)
         if self._trace is not None:
-            self._trace(sent, frame)
+            try:
+                self._trace(sent, frame)
+            except Exception:  # it is a bystander: the connection goes on
+                self.logger.error("trace failed", exc_info=True)
 
     # What users do
 
@@ -393,7 +398,6 @@ class Connection(PythonConnectionBase, Hooks):
     def _opened(self) -> None:
         """Take the core connection from the protocol, which has opened it."""
         self._core = self.protocol.connection
-        self._apply_trace()
         self._deadlines.watch(self)
 
 

@@ -85,7 +85,7 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
         core = self._start_receiving("recv")
         try:
             await self._take_turn()
-            while (message := core.next_message(decode)) is NEED_MORE:
+            while (message := core.next_message(decode, now=self.loop.time())) is NEED_MORE:
                 await self._wait_readable(core, by_frame=False)
         except ConnectionClosed:
             await asyncio.shield(self.connection_lost_waiter)
@@ -132,7 +132,7 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
             final = False
             while not final:
                 await self._take_turn()
-                while (fragment := core.next_fragment(decode)) is NEED_MORE:
+                while (fragment := core.next_fragment(decode, now=self.loop.time())) is NEED_MORE:
                     await self._wait_readable(core, by_frame=True)
                 data, final = fragment
                 self._is_streaming = not final
