@@ -56,6 +56,18 @@ async def test_fragments_as_they_come() -> None:
     assert await assembler.get() == "tea"
 
 
+async def test_cancelling_loses_nothing_before_the_first_fragment() -> None:
+    assembler = Assembler()
+    first = asyncio.ensure_future(anext(assembler.get_iter()))
+    await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assembler.put(Frame(TEXT, b"te", fin=False))
+    assembler.put(Frame(CONT, b"a"))
+    assert [piece async for piece in assembler.get_iter()] == ["te", "a"]
+
+
 async def test_the_end() -> None:
     assembler = Assembler()
     assembler.put(Frame(TEXT, b"tea"))

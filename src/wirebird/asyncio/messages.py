@@ -66,13 +66,16 @@ class Assembler(Hooks):
             decode: as for ``get``.
         """
         self._begin()
-        final = False
-        while not final:
-            while (piece := self._ask(lambda: self._core.next_fragment(decode))) is NEED_MORE:
-                await self._wait(by_frame=True)
-            data, final = piece
-            yield data
-        self._is_busy = False  # only now: what is left of a message is no message
+        has_begun = final = False
+        try:
+            while not final:
+                while (piece := self._ask(lambda: self._core.next_fragment(decode))) is NEED_MORE:
+                    await self._wait(by_frame=True)
+                data, final = piece
+                has_begun = True
+                yield data
+        finally:
+            self._is_busy = has_begun and not final  # what is left of a message is no message
 
     def put(self, frame: Frame) -> None:
         """Take the next data frame.
