@@ -22,6 +22,10 @@ import pytest
 import trustme
 from websockets.asyncio.server import Server, ServerConnection, serve
 
+from wirebird.asyncio import client
+from wirebird.cli.connect import hang_up
+from wirebird.core.handshake.key import accept_key
+
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
 # Without it the program would wait a second for answers: the tests wait for none.
@@ -316,6 +320,85 @@ async def test_help_says_the_exit_codes() -> None:
         assert f"  {code}" in ended.out
 
 
+EVIL_BYTES = b"\x1b[2J\x9b31m"
+
+
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        # A reason phrase, headers and a body: what of it is shown, and what is refused.
+        (b"HTTP/1.1 403 " + EVIL_BYTES + b"\r\n\r\n", 3),
+        (b"HTTP/1.1 403 \x9b31m\r\n\r\n", 3),
+        (b"HTTP/1.1 " + EVIL_BYTES + b" No\r\n\r\n", 3),
+        (b"HTTP/1.1 403 No\r\nX: " + EVIL_BYTES + b"\r\n\r\n", 3),
+        (b"HTTP/1.1 403 No\r\nX-" + EVIL_BYTES + b": y\r\n\r\n", 3),
+        (b"HTTP/1.1 403 No\r\n\r\n" + EVIL_BYTES * 100 + "\u202e\r\n".encode(), 3),
+        (b"HTTP/1.1 101 No\r\nConnection: upgrade\r\nUpgrade: \x9b31m\r\n\r\n", 3),
+        (
+            b"HTTP/1.1 101 No\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Accept: \x9b31m\r\n\r\n",
+            3,
+        ),
+        # Redirects: what is wrong with them is the server's fault, and never wrong usage.
+        (b"HTTP/1.1 302 No\r\nLocation: " + EVIL_BYTES + b"\r\n\r\n", 3),
+        (b"HTTP/1.1 302 No\r\nLocation: ws://\x9b31m/\r\n\r\n", 4),
+        (b"HTTP/1.1 302 No\r\nLocation: javascript:alert(1)\r\n\r\n", 4),
+        (b"HTTP/1.1 302 No\r\nLocation: ws://[::1\r\n\r\n", 4),
+        (b"HTTP/1.1 302 No\r\nLocation: ws://%s.invalid/\r\n\r\n" % (b"a" * 64), 4),
+        (b"HTTP/1.1 302 No\r\nLocation: ws://a..b.invalid/\r\n\r\n", 4),
+        (b"HTTP/1.1 302 No\r\nLocation: ws://u:s3cret@a.invalid/\r\n\r\n", 4),
+        (b"HTTP/1.1 302 No\r\nLocation: /\r\n\r\n", 3),  # for ever
+    ],
+)
+async def test_no_answer_reaches_the_terminal_unescaped(head: bytes, code: int) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+
+    async with raw_server(talk) as uri:
+        ended = await connect("-v", uri)
+    assert ended.code == code, ended.err
+    assert ended.out == ""
+    assert ended.err.startswith("wirebird: ")
+    assert ended.err.count("\n") == 1
+    assert len(ended.err) < 2000
+    assert ended.err.removesuffix("\n").isprintable(), ended.err
+    assert "s3cret" not in ended.err
+
+
+def accept(head: bytes) -> bytes:
+    """The header that answers the key in a request's head."""
+    lines = head.decode().splitlines()
+    (key,) = (line.split(": ")[1] for line in lines if line.startswith("Sec-WebSocket-Key"))
+    return f"Sec-WebSocket-Accept: {accept_key(key)}\r\n".encode()
+
+
+async def test_headers_of_the_peer_are_escaped() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 101 \x9b31m\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+            + accept(head)
+            + b"X: \x9b31m\xad\t\r\n\r\n\x88\x00"
+        )
+        await reader.read()
+
+    async with raw_server(talk) as uri:
+        ended = await connect("-v", *UNTIL_CLOSED, uri)
+    assert ended.code == 0
+    assert "< HTTP/1.1 101 \\x9b31m\n" in ended.err
+    assert "< X: \\x9b31m\\xad\n" in ended.err
+    assert all(line.isprintable() for line in ended.err.splitlines())
+
+
+async def test_passwords_are_not_shown() -> None:
+    async with serving(echo_of(0)) as (_, uri):
+        ended = await connect(*UNTIL_CLOSED, uri.replace("://", "://ann:s3cret@"))
+    assert ended.code == 0
+    assert "connected to ws://ann:***@127.0.0.1:" in ended.err
+    assert "s3cret" not in ended.err
+
+
 @pytest.mark.parametrize(
     ("head", "why"),
     [
@@ -409,6 +492,68 @@ async def test_nobody_reading_is_141() -> None:
     assert process.returncode == 141
     assert b"Traceback" not in err
     assert b"Exception" not in err
+
+
+async def test_ctrl_c_is_heard_while_nobody_reads_the_output() -> None:
+    answered = asyncio.Event()
+
+    async def handler(connection: ServerConnection) -> None:
+        await connection.send("x" * 2**20)  # more than a pipe holds
+        await (await connection.ping())
+        answered.set()
+        await connection.wait_closed()
+
+    async with serving(handler) as (_, uri):
+        reader, writer = os.pipe()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "wirebird", "connect", uri),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=writer,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment(),
+        )
+        os.close(writer)
+        await answered.wait()
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+        os.close(reader)
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
+async def test_output_that_cannot_be_written_is_1() -> None:
+    async with serving() as (_, uri):
+        with open("/dev/full", "wb") as full:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "wirebird", "connect", *UNTIL_CLOSED, uri),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=full,
+                stderr=asyncio.subprocess.PIPE,
+                env=environment(),
+            )
+        _, err = await process.communicate(b"x\n")
+    assert process.returncode == 1
+    assert b"cannot write the output: No space left on device" in err
+    assert b"Traceback" not in err
+
+
+async def test_hanging_up_waits_little_for_a_peer_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wirebird.cli.connect.HANG_UP_WITHIN_S", 0.01)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: websocket\r\n")
+        writer.write(accept(head) + b"\r\n")
+        await reader.read()
+
+    async with raw_server(talk) as uri:
+        connection = await client.connect(uri, close_timeout=None, proxy=None)
+        await hang_up(connection)
+        await connection.wait_closed()
+    assert connection.close_code == 1006
 
 
 # A terminal
@@ -523,3 +668,22 @@ async def test_ctrl_d_and_ctrl_c_at_the_prompt(key: bytes, code: int, tmp_path: 
         os.write(screen.master, key)
         await screen.until("closed by us with 1000 (OK); answered with 1000 (OK)")
         assert await screen.process.wait() == code
+
+
+async def test_a_terminal_that_lacks_a_character_shows_its_escape(tmp_path: Path) -> None:
+    async def handler(connection: ServerConnection) -> None:
+        await connection.send("h\u00e9")
+
+    master, slave = os.openpty()
+    async with serving(handler) as (_, uri):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "wirebird", "connect", *UNTIL_CLOSED, uri),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=slave,
+            stderr=slave,
+            env=environment(PYTHONIOENCODING="ascii", NO_COLOR="1"),
+        )
+        os.close(slave)
+        await Terminal(master, process).until("h\\xe9")
+        assert await process.wait() == 0
+        os.close(master)

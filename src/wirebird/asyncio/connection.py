@@ -194,7 +194,9 @@ class Connection(PythonConnectionBase, Hooks):
         while self._fragmented_send is not None:
             await asyncio.shield(self._fragmented_send)
         if isinstance(message, (str, bytes, bytearray, memoryview)):
-            await self._send_message(message, text, compress)
+            is_text = isinstance(message, str) if text is None else text
+            opcode = Opcode.TEXT if is_text else Opcode.BINARY
+            await self._send_frame(opcode, message, compress=compress)
         elif isinstance(message, Mapping):
             raise TypeError("data is a dict-like object; send its keys() to send these")
         elif isinstance(message, AsyncIterable):
@@ -222,12 +224,12 @@ class Connection(PythonConnectionBase, Hooks):
         self._fragmented_send = self.loop.create_future()
         try:
             opcode = Opcode.TEXT if is_text else Opcode.BINARY
-            await self._send_fragment(opcode, fragment, fin=False, compress=compress)
+            await self._send_frame(opcode, fragment, fin=False, compress=compress)
             async for fragment in iterator:
                 if _kind_of(fragment) is not kind:
                     raise TypeError("all fragments must be str, or all bytes-like")
-                await self._send_fragment(Opcode.CONT, fragment, fin=False)
-            await self._send_fragment(Opcode.CONT, b"", fin=True)
+                await self._send_frame(Opcode.CONT, fragment, fin=False)
+            await self._send_frame(Opcode.CONT, b"")
         except BaseException as exc:
             # The message cannot be completed, so nothing else can be sent.
             core = self._core
@@ -397,6 +399,7 @@ class Connection(PythonConnectionBase, Hooks):
 
     def _opened(self) -> None:
         """Take the core connection from the protocol, which has opened it."""
+        self._flush()  # what the protocol still has goes first
         self._core = self.protocol.connection
         self._deadlines.watch(self)
 

@@ -84,7 +84,9 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
         """
         core = self._start_receiving("recv")
         try:
-            await self._take_turn()
+            if self._received_in_turn >= _MESSAGES_PER_TURN:
+                await self._give_way()
+            self._received_in_turn += 1
             while (message := core.next_message(decode, now=self.loop.time())) is NEED_MORE:
                 await self._wait_readable(core, by_frame=False)
         except ConnectionClosed:
@@ -131,7 +133,9 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
         try:
             final = False
             while not final:
-                await self._take_turn()
+                if self._received_in_turn >= _MESSAGES_PER_TURN:
+                    await self._give_way()
+                self._received_in_turn += 1
                 while (fragment := core.next_fragment(decode, now=self.loop.time())) is NEED_MORE:
                     await self._wait_readable(core, by_frame=True)
                 data, final = fragment
@@ -172,15 +176,15 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
         assert self._readable is not None
         if not self._readable.done():
             self._readable.set_result(None)
-        self.loop.call_soon(self._settle)
+        assert self._core is not None
+        if not self._core.is_drained:
+            self.loop.call_soon(self._settle)
         return True
 
-    async def _take_turn(self) -> None:
+    async def _give_way(self) -> None:
         """Let others run now and then. Nothing is taken yet, so being cancelled loses nothing."""
-        self._received_in_turn += 1
-        if self._received_in_turn > _MESSAGES_PER_TURN:
-            self._received_in_turn = 1
-            await asyncio.sleep(0)
+        self._received_in_turn = 0
+        await asyncio.sleep(0)
 
     def _settle(self) -> None:
         if self._core is not None:
@@ -189,26 +193,10 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
 
     # Sending
 
-    async def _send_message(
-        self, message: DataLike, text: bool | None, compress: bool | None
+    async def _send_frame(
+        self, opcode: Opcode, data: DataLike, *, fin: bool = True, compress: bool | None = None
     ) -> None:
-        """Send a message in one frame."""
-        is_text = isinstance(message, str) if text is None else text
-        core = self._core
-        try:
-            if core is None:
-                raise InvalidState(f"connection is {self.protocol.state.name.lower()}")
-            if is_text:
-                core.send_text(message, compress=compress)
-            else:
-                core.send_binary(message, compress=compress)
-        except InvalidState:
-            await self._raise_closed()
-        await self._sent()
-
-    async def _send_fragment(
-        self, opcode: Opcode, data: DataLike, *, fin: bool, compress: bool | None = None
-    ) -> None:
+        """Send a message, or a fragment of one."""
         core = self._core
         try:
             if core is None:
@@ -233,7 +221,8 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
                 self.loop.call_soon(self._flush)
         else:
             self._flush()
-        await self._drain()
+        if self._is_writing_paused:
+            await self._drain()
 
     async def _drain(self) -> None:
         """Wait until the network has taken enough.
@@ -241,8 +230,6 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
         Raises:
             ConnectionClosed: the connection is lost meanwhile.
         """
-        if not self._is_writing_paused:
-            return
         while self._is_writing_paused and not self.connection_lost_waiter.done():
             waiter = self.loop.create_future()
             self._drain_waiters.append(waiter)
@@ -263,7 +250,8 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
     def _flush(self) -> None:
         """Give the network all there is."""
         self._is_flush_scheduled = False
-        while chunks := self.protocol.data_to_send():
+        source = self.protocol if self._core is None else self._core
+        while chunks := source.data_to_send():
             has_eof = SEND_EOF in chunks
             if has_eof:
                 chunks = [chunk for chunk in chunks if chunk]

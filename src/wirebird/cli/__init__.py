@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from .streams import open_missing_streams
+
 __all__ = ["main"]
 
 _BROUGHT_BY_THE_EXTRA = {"click", "rich", "prompt_toolkit"}
@@ -25,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code: 0 when it went well, 2 for a wrong command line or a missing extra;
         commands say what else they return.
     """
+    open_missing_streams()
     try:
         from .group import run
 

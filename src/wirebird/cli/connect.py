@@ -19,7 +19,7 @@ from ..frames import Frame
 from ..typing import Origin, Subprotocol
 from ..uri import parse_uri
 from .talk.console import Console, shown_time
-from .talk.outcome import Exit, code_for_failure, explain_failure
+from .talk.outcome import Exit, code_for_failure, explain_failure, without_password
 from .talk.session import Session
 
 __all__ = ["command"]
@@ -28,7 +28,7 @@ _EPILOG = """\
 \b
 Exit codes:
     0  the connection was closed normally (1000, 1001, or no code)
-    1  it was closed with an error, or broke
+    1  it was closed with an error, or broke, or the output cannot be written
     2  wrong usage: an option, the URI, or input that is not UTF-8
     3  the server answered, but refused the opening handshake
     4  there was no connection: address, network, proxy, TLS or timeout
@@ -42,6 +42,8 @@ Into a pipe go payloads alone, one a line: a line break in a text is written
 as \\n, a binary message in hexadecimal digits; all else goes to standard
 error.
 """
+
+HANG_UP_WITHIN_S = 2.0
 
 # RFC 9110, 5.6.2: a token.
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -262,7 +264,8 @@ def greeting(connection: ClientConnection, settings: Settings, seconds: float) -
         f"subprotocol {connection.subprotocol}" if connection.subprotocol else "no subprotocol",
         *(extension.name for extension in connection.protocol.extensions),
     ]
-    return f"connected to {settings.uri} in {shown_time(seconds)} ({', '.join(facts)})"
+    uri = without_password(settings.uri)
+    return f"connected to {uri} in {shown_time(seconds)} ({', '.join(facts)})"
 
 
 def _failed(exc: Exception, settings: Settings, console: Console) -> Exit:
@@ -292,4 +295,13 @@ async def talk(
     try:
         return await session.run()
     finally:
-        await connection.close()
+        await hang_up(connection)
+
+
+async def hang_up(connection: ClientConnection) -> None:
+    """Close a connection that nobody listens to any more; who interrupts us waits for little."""
+    try:
+        async with asyncio.timeout(HANG_UP_WITHIN_S):
+            await connection.close()
+    except TimeoutError:
+        connection.transport.abort()

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 
 import click
@@ -67,7 +69,7 @@ def command(
         asyncio.run(serve_until_stopped(host, port, tls, allowed))
     except KeyboardInterrupt:
         pass  # where signal handlers cannot be set, Ctrl-C arrives this way
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise click.ClickException(explain(error, host, port)) from error
     return 0
 
@@ -111,9 +113,11 @@ def tls_context(cert: str | None, key: str | None) -> ssl.SSLContext | None:
     return context
 
 
-def explain(error: OSError, host: str, port: int) -> str:
+def explain(error: OSError | UnicodeError, host: str, port: int) -> str:
     """Say why listening failed, and what to do about it."""
     where = f"port {port} of {host}"
+    if isinstance(error, UnicodeError):  # such as a label of more than 63 characters
+        return f"{host[:80]!a} is not the name of a host"
     if isinstance(error, socket.gaierror):
         return f"cannot find the address {host!r}: {error.strerror}"
     if error.errno == errno.EADDRINUSE:
@@ -134,11 +138,20 @@ async def serve_until_stopped(
         async with demo.serve(host, port, ssl=tls) as server:
             bound_port = server.sockets[0].getsockname()[1]
             scheme = "https" if tls else "http"
-            click.echo(f"Wirebird is listening. Open {scheme}://{for_url(host)}:{bound_port}/")
-            click.echo("Ctrl-C ends it.")
+            say(f"Wirebird is listening. Open {scheme}://{for_url(host)}:{bound_port}/")
+            say("Ctrl-C ends it.")
             await stop.wait()
             await demo.say_goodbye()
-    click.echo("Closed.")
+    say("Closed.")
+
+
+def say(line: str) -> None:
+    """Print a line; where nobody reads it, or it cannot be written, we serve all the same."""
+    try:
+        click.echo(line)
+    except OSError:
+        # What is still in the buffer would fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def own_names(host: str) -> set[str]:
@@ -149,7 +162,7 @@ def own_names(host: str) -> set[str]:
 
 def for_url(host: str) -> str:
     """Return a host as it stands in a URL that this machine's browser can open."""
-    if host in {"", "0.0.0.0", "::"}:
+    if host in {"", "*", "0.0.0.0", "::"}:
         return "localhost"
     return f"[{host}]" if ":" in host else host
 

@@ -107,6 +107,11 @@ class Lifecycle:
         return self._inbound.has_unread
 
     @property
+    def is_drained(self) -> bool:
+        """Whether nothing is left of what came but the message that is ready."""
+        return not self._inbound.unread_bytes
+
+    @property
     def is_sending_fragments(self) -> bool:
         """Whether the last fragment of a message is still to be sent."""
         return self._outbound.opcode_in_progress is not None

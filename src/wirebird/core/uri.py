@@ -30,6 +30,7 @@ _is_port = re.compile(r"[0-9]{1,9}").fullmatch
 # What a path or query may not hold: neither unreserved, nor a delimiter, nor "%".
 _to_encode = re.compile(r"[^A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 _MAX_HOST_CHARS = 253  # RFC 1035, 2.3.4, as text
+_MAX_LABEL_CHARS = 63  # RFC 1035, 2.3.4
 
 
 @dataclasses.dataclass
@@ -153,6 +154,9 @@ def _encode_host(host: str) -> str:
     # After IDNA, since it maps some characters to delimiters.
     if not _is_name(host):
         raise ValueError("host must be a name or an IP address")
+    # Python refuses to look such names up, with an error that does not say so.
+    if not all(0 < len(label) <= _MAX_LABEL_CHARS for label in host.removesuffix(".").split(".")):
+        raise ValueError(f"labels of the host must have 1-{_MAX_LABEL_CHARS} characters")
     return host
 
 

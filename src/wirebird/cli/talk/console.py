@@ -9,9 +9,9 @@ each message ends with NUL instead, and texts stay as they are, line breaks and 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
-from typing import BinaryIO
 
 from rich.console import Console as RichConsole
 from rich.text import Text
@@ -19,6 +19,7 @@ from rich.text import Text
 from ...exceptions import ProtocolError
 from ...frames import CTRL_OPCODES, Close, Frame, Opcode
 from .escape import one_line, printable
+from .outputs import Output
 
 __all__ = ["Console", "shown_time"]
 
@@ -43,12 +44,15 @@ class Console:
         self._verbose = verbose
         self._null = null
         # The prompt replaces sys.stdout while it is there: a pipe must be kept as it is.
-        self._pipe: BinaryIO | None = None if sys.stdout.isatty() else sys.stdout.buffer
+        self._pipe = None if sys.stdout.isatty() else Output(sys.stdout.fileno())
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # What the terminal's encoding lacks is shown as its escape, as on standard error.
+            sys.stdout.reconfigure(errors="backslashreplace")
         self._out = _rich_console(stderr=False)
         self._err = _rich_console(stderr=True)
 
-    def message(self, message: str | bytes, latency_s: float) -> None:
-        """Write a message that came.
+    async def message(self, message: str | bytes, latency_s: float) -> None:
+        """Write a message that came; wait until a pipe has taken it.
 
         Args:
             message: str for text, bytes for binary.
@@ -56,9 +60,10 @@ class Console:
 
         Raises:
             BrokenPipeError: nobody reads the pipe any more.
+            OSError: it cannot be written.
         """
         if self._pipe is not None:
-            self._write_to_pipe(self._pipe, message)
+            await self._pipe.write(self._as_line(message))
             return
         kind = "text" if isinstance(message, str) else "binary"
         size = len(message.encode() if isinstance(message, str) else message)
@@ -101,20 +106,13 @@ class Console:
         self._note(Text.assemble(("wirebird: ", "bold red"), printable(text)))
 
     def _note(self, line: Text) -> None:
-        # Where nobody reads standard error, there is nobody to tell.
-        with contextlib.suppress(BrokenPipeError):
+        # Where standard error cannot be written, there is nobody to tell.
+        with contextlib.suppress(OSError):
             self._err.print(line)
 
-    def _write_to_pipe(self, pipe: BinaryIO, message: str | bytes) -> None:
+    def _as_line(self, message: str | bytes) -> bytes:
         text = message if isinstance(message, str) else message.hex()
-        line = text.encode() + b"\0" if self._null else one_line(text).encode() + b"\n"
-        try:
-            pipe.write(line)
-            pipe.flush()
-        except BrokenPipeError:
-            # What is still in the buffer would fail again when Python ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), pipe.fileno())
-            raise
+        return text.encode() + b"\0" if self._null else one_line(text).encode() + b"\n"
 
 
 class _RichConsole(RichConsole):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 import ssl
 
 from ...exceptions import (
@@ -14,7 +15,16 @@ from ...exceptions import (
     ProxyError,
 )
 
-__all__ = ["Exit", "code_for_failure", "explain_close", "explain_failure"]
+__all__ = [
+    "Exit",
+    "code_for_close",
+    "code_for_failure",
+    "explain_close",
+    "explain_failure",
+    "without_password",
+]
+
+_password = re.compile(r"(?<=://)([^/?#@:\s]*):[^/?#\s]*@")
 
 
 class Exit(enum.IntEnum):
@@ -27,6 +37,11 @@ class Exit(enum.IntEnum):
     CANNOT_CONNECT = 4
     INTERRUPTED = 130  # 128 + SIGINT, as shells count
     NOBODY_READS = 141  # 128 + SIGPIPE
+
+
+def without_password(text: str) -> str:
+    """Return a text with the password of each URI in it left out: what is shown may be kept."""
+    return _password.sub(r"\1:***@", text)
 
 
 def code_for_close(exc: ConnectionClosed) -> Exit:
@@ -57,6 +72,10 @@ def code_for_failure(exc: Exception) -> Exit:
 
 def explain_failure(exc: Exception, uri: str, timeout_s: float | None) -> str:
     """Say why there was no connection, and what can be done about it where that is known."""
+    return without_password(_explain_failure(exc, uri, timeout_s))
+
+
+def _explain_failure(exc: Exception, uri: str, timeout_s: float | None) -> str:
     if isinstance(exc, InvalidStatus):
         response = exc.response
         text = f"the server refused: HTTP {response.status_code} {response.reason_phrase}"

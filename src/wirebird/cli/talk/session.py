@@ -70,13 +70,16 @@ class Session:
         try:
             while True:
                 message = await self.connection.recv()
-                self.console.message(message, self.connection.latency)
+                await self.console.message(message, self.connection.latency)
         except ConnectionClosed as exc:
             code = code_for_close(exc)
             (self.console.note if code is Exit.OK else self.console.error)(explain_close(exc))
             return code
         except BrokenPipeError:
             return Exit.NOBODY_READS
+        except OSError as exc:
+            self.console.error(f"cannot write the output: {exc.strerror or exc}")
+            return Exit.CLOSED_WITH_ERROR
 
     async def _send(self) -> tuple[CloseIt, Exit | None]:
         """Send what is read; return how to close, and the exit code if not everything was sent."""
