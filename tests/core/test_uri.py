@@ -77,7 +77,13 @@ from wirebird.exceptions import InvalidURI
         "ws://evil\uff1a80/",
         "ws://a..é/",
         "ws://" + "é" * 64 + "/",
-        "ws://" + "a" * 254 + "/",
+        "ws://" + ".".join(["a" * 63] * 4) + "/",
+        "ws://" + "a" * 64 + ".example/",
+        "ws://a.example." + "a" * 64,
+        "ws://a..example/",
+        "ws://.example/",
+        "ws://a.example../",
+        "ws://./",
         "ws://" + "é" * 100_000 + "/",
         "ws://\u00ad/",  # nothing is left of it
         # Fragments.
@@ -156,6 +162,7 @@ def test_any_text_is_a_uri_or_refused(text: str) -> None:
         ("ws://[2001:DB8::1]:8765/", WebSocketURI(False, "2001:db8::1", 8765, "/", "")),
         ("ws://[::ffff:1.2.3.4]:/", WebSocketURI(False, "::ffff:1.2.3.4", 80, "/", "")),
         ("ws://a_b-c.d~e/", WebSocketURI(False, "a_b-c.d~e", 80, "/", "")),
+        (f"ws://{'a' * 63}.b/", WebSocketURI(False, "a" * 63 + ".b", 80, "/", "")),
         ("ws://a.example./", WebSocketURI(False, "a.example.", 80, "/", "")),
         ("ws://a:b@localhost/", WebSocketURI(False, "localhost", 80, "/", "", "a", "b")),
         ("ws://:@localhost/", WebSocketURI(False, "localhost", 80, "/", "", "", "")),
