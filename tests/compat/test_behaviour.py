@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import subprocess
 import sys
@@ -874,6 +875,75 @@ async def headers_as_a_mapping(library: Library) -> list[object]:
     headers.update({"Z": "26"})
     headers.clear()
     return [*seen, list(copy.raw_items()), len(headers)]
+
+
+# Extensions of the user's
+
+
+class Marking:
+    """An extension, and the factory for both roles: marks frames with RSV2, or cannot read them."""
+
+    name = "x-marking"
+
+    def __init__(self, breaks_at: int | None = None) -> None:
+        self.breaks_at = breaks_at
+
+    def get_request_params(self) -> list[Any]:
+        return []
+
+    def process_response_params(self, params: Any, accepted: Any) -> Any:
+        return self
+
+    def process_request_params(self, params: Any, accepted: Any) -> Any:
+        return [], self
+
+    def decode(self, frame: Any, *, max_size: int | None = None) -> Any:
+        if frame.opcode == self.breaks_at:
+            raise LookupError("a mistake of the extension's")
+        assert frame.rsv2
+        return dataclasses.replace(frame, rsv2=False)
+
+    def encode(self, frame: Any) -> Any:
+        return dataclasses.replace(frame, rsv2=True)
+
+
+@scenario
+async def an_extension_that_inherits_from_nothing(library: Library) -> list[object]:
+    options: dict[str, Any] = {"extensions": [Marking()], "compression": None}
+    async with (
+        library.serving(echo, **options) as (_, uri),
+        library.connect(uri, **options) as client,
+    ):
+        await client.send("marked")
+        await client.send(["frag", "ments"])
+        await (await client.ping())
+        return [client.response.headers["Sec-WebSocket-Extensions"]] + [
+            await client.recv() for _ in range(2)
+        ]
+
+
+@scenario
+async def an_extension_that_fails(library: Library) -> list[object]:
+    seen: list[object] = []
+
+    async def talk(connection: Any) -> None:
+        await connection.ping()
+        await connection.send("first")
+        await connection.send("second")
+        await connection.wait_closed()
+        seen.append(connection.close_code)
+
+    for opcode in library.frames.Opcode.TEXT, library.frames.Opcode.PING:
+        server: dict[str, Any] = {"extensions": [Marking()], "compression": None}
+        client = {"extensions": [Marking(opcode)], "compression": None}
+        async with library.serving(talk, **server) as (_, uri):
+            connection = await library.connect(uri, **client)
+            for _ in range(2):
+                with pytest.raises(library.exceptions.ConnectionClosedError) as raised:
+                    await connection.recv()
+                seen.append([str(raised.value), repr(raised.value.__cause__)])
+        seen.sort(key=str)  # either end may be the first to see it
+    return seen
 
 
 # Logs

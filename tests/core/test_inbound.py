@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.core.endpoint import BINARY, CLOSE, CONT, KEY, PING, PONG, TEXT, head, in_pieces, xor
-from tests.core.third_party import Bounded, Marked, Rot, Twice
+from tests.core.third_party import Bounded, Broken, Marked, Rot, Twice
 
 from wirebird.core.extensions.permessage_deflate import PerMessageDeflate
 from wirebird.core.frames import RSV1, RSV2, RSV3, Frame
@@ -553,6 +553,17 @@ def test_an_extension_that_inherits_from_nothing() -> None:
     inbound.take(frame(CONT, b"b", rsv=RSV3))
     assert inbound.messages() == ["ab"]
     assert inbound.controls == [(Opcode.PING, b"p")]
+
+
+def test_an_extension_with_a_mistake() -> None:
+    inbound = Input(extensions=[Broken()])
+    inbound.take(frame(TEXT, b"a"))
+    with pytest.raises(LookupError):
+        inbound.advance()
+    inbound = Input(extensions=[Broken()])
+    inbound.take(frame(PING, b"p"), frame(TEXT, b"a"))
+    assert isinstance(inbound.violation, LookupError)
+    assert inbound.controls == []
 
 
 def test_bits_that_no_extension_took() -> None:

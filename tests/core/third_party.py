@@ -62,6 +62,13 @@ class Marked:
         return dataclasses.replace(frame, rsv3=True)
 
 
+class Broken(Marked):
+    """Has a mistake."""
+
+    def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
+        raise LookupError("a mistake")
+
+
 class Bounded(Extension):
     """Refuses what is longer than it was told to give."""
 

@@ -20,7 +20,6 @@ import enum
 from collections.abc import Callable
 from typing import Final
 
-from ..exceptions import PayloadTooBig, ProtocolError
 from . import rules
 from .frames import Frame
 from .hooks import Hooks
@@ -249,7 +248,7 @@ class Connection(Lifecycle):
     def _read_on(self, by_frame: bool) -> bool:
         try:
             is_ready = self._inbound.advance(by_frame=by_frame)
-        except (ProtocolError, PayloadTooBig, UnicodeDecodeError) as exc:
+        except Exception as exc:  # of ours, or any at all of an extension
             self._refuse(exc)
             return False
         if not is_ready:

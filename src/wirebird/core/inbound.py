@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ..exceptions import PayloadTooBig, ProtocolError, TooManyFragments
+from ..exceptions import PayloadTooBig, ProtocolError
 from .extensions.base import Extension, rsv_bits
 from .frames import RSV1, RSV2, RSV3, Frame, Header, parse_header
 from .masking import apply_mask, unmask
@@ -187,7 +187,7 @@ class Inbound:
                 self._passed(header, end)
                 if self._ahead is self._buffer:
                     self._unread_frames += 1
-        except (ProtocolError, PayloadTooBig, TooManyFragments, UnicodeDecodeError) as exc:
+        except Exception as exc:  # of ours, or any at all of an extension
             self.violation = exc
             self._scan, self._scanned = start, None  # it is no frame for those who read frames
             self.end()
@@ -240,6 +240,7 @@ class Inbound:
 
         Raises:
             ProtocolError, PayloadTooBig, UnicodeDecodeError: the payload is wrong.
+            Exception: an extension is.
         """
         message = self.message
         while not (message.is_complete or (by_frame and message.has_fragment)):

@@ -384,7 +384,7 @@ class Lifecycle:
             reason = f"{exc.reason} at position {exc.start}"
         else:
             code = exc.close_code if isinstance(exc, WebSocketException) else None
-            reason = str(exc)
+            reason = "" if code is None else str(exc)  # what is wrong in here is not for the peer
         self.fail(code or CloseCode.INTERNAL_ERROR, reason, now=self._now, cause=exc)
 
     def _set_failure(self, exc: BaseException) -> None:

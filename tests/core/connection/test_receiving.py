@@ -19,8 +19,9 @@ from tests.core.endpoint import (
     outcome,
     outcome_each_way,
 )
-from tests.core.third_party import Rot
+from tests.core.third_party import Broken, Rot
 
+from wirebird.core.close import Close
 from wirebird.core.connection import NEED_MORE, Connection
 from wirebird.core.extensions.permessage_deflate import PerMessageDeflate
 from wirebird.core.frames import RSV1, RSV2, RSV3, Frame
@@ -503,6 +504,20 @@ def test_an_extension_of_a_third_party(role: Role) -> None:
         Sent(8, close_payload(1002, "not turned")),
         EOF,
     ]
+
+
+@roles
+@pytest.mark.parametrize("opcode", [TEXT, PING])
+def test_an_extension_with_a_mistake_ends_the_connection(role: Role, opcode: int) -> None:
+    endpoint = Endpoint(role, extensions=[Broken()])
+    endpoint.core.receive_data(endpoint.frame(opcode, b"a") + endpoint.frame(TEXT, b"b"), 0.0)
+    assert endpoint.core.next_message() is NEED_MORE
+    assert endpoint.core.close_sent == Close(1011, "")  # what is wrong here is not for the peer
+    assert isinstance(endpoint.core.failure, LookupError)
+    endpoint.core.receive_eof(0.0)
+    with pytest.raises(ConnectionClosedError) as raised:
+        endpoint.core.next_message()
+    assert isinstance(raised.value.__cause__, LookupError)
 
 
 # What there is to know.
