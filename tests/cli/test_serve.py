@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -134,12 +135,53 @@ async def test_origin() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "expected"), [("0.0.0.0", "http://localhost:"), ("::1", "http://[::1]:")]
+    ("host", "expected"),
+    [("0.0.0.0", "http://localhost:"), ("", "http://localhost:"), ("::1", "http://[::1]:")],
 )
 async def test_the_url_can_be_opened(host: str, expected: str) -> None:
     async with served("--host", host) as server:
         assert server.url.startswith(expected)
         assert b"Wirebird" in await asyncio.to_thread(get, server.url)
+
+
+async def test_this_machine_may_be_called_by_its_name() -> None:
+    name = socket.gethostname().lower()
+    async with served() as server:
+        port = server.url.rstrip("/").rpartition(":")[2]
+        for host, status in ((name, b"101"), (f"not-{name}", b"403")):
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
+            writer.write(
+                f"GET /echo HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
+                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+            )
+            assert (await reader.readline()).split()[1] == status
+            writer.transport.abort()
+
+
+async def test_it_serves_although_nobody_reads_what_it_says() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "wirebird", "serve", "--port", port),
+        stdout=writer,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(writer)
+    for attempt in range(200):
+        try:
+            async with connect(f"ws://127.0.0.1:{port}/echo") as peer:
+                await peer.send("hello")
+                assert await peer.recv() == "hello"
+            break
+        except OSError:
+            assert process.returncode is None, attempt
+            await asyncio.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = await process.communicate()
+    assert (process.returncode, error) == (0, b"")
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -161,7 +203,13 @@ def test_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("host", "expected"),
-    [("host.invalid", "cannot find the address"), ("192.0.2.1", "not an address of this machine")],
+    [
+        ("host.invalid", "cannot find the address"),
+        ("192.0.2.1", "not an address of this machine"),
+        ("a" * 64, "is not the name of a host"),
+        ("a..b", "is not the name of a host"),
+        ("\x1b[31m", "cannot find the address '\\x1b[31m'"),
+    ],
 )
 def test_no_such_host(host: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, error = refusal(capsys, "--host", host)
