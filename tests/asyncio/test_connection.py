@@ -36,8 +36,10 @@ from tests.attacks.raw import (
 from wirebird.asyncio.client import ClientConnection, connect
 from wirebird.asyncio.deadlines import Deadlines
 from wirebird.asyncio.server import ServerConnection, serve
+from wirebird.core.extensions.base import Extension
 from wirebird.core.frames import Frame
 from wirebird.core.handshake.key import accept_key
+from wirebird.core.types import ExtensionName
 from wirebird.exceptions import (
     ConcurrencyError,
     ConnectionClosed,
@@ -776,3 +778,35 @@ async def test_frames_that_come_with_the_101_are_traced() -> None:
         "False CLOSE 1000 (OK) [2 bytes]",
         "True CLOSE 1000 (OK) [2 bytes]",
     ]
+
+
+async def test_a_transport_that_takes_nothing_any_more_ends_the_connection() -> None:
+    async with pair() as (ours, theirs):
+        ours.transport.write_eof()  # behind the connection's back
+        with pytest.raises(ConnectionClosedError) as caught:
+            await ours.send("tea")
+            await ours.recv()
+        assert isinstance(caught.value.__cause__, RuntimeError)
+        await theirs.wait_closed()
+
+
+async def test_an_extension_that_fails_while_sending_ends_the_connection() -> None:
+    class Failing(Extension):
+        name = ExtensionName("x-failing")
+
+        def encode(self, frame: Frame) -> Frame:
+            if frame.opcode == TEXT:
+                raise LookupError("no word for it")
+            return frame
+
+        def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
+            return frame
+
+    async with pair(compression=None) as (ours, theirs):
+        assert ours._core is not None
+        ours._core._outbound.extensions = (Failing(),)
+        with pytest.raises(LookupError, match="no word for it"):
+            await ours.send("tea")
+        with pytest.raises(ConnectionClosedError):
+            await theirs.recv()
+        assert theirs.close_code == 1011

@@ -196,6 +196,10 @@ def test_any_subprotocols_come_back(subprotocols: list[Subprotocol]) -> None:
     assert parse_subprotocol(build_subprotocol(subprotocols)) == subprotocols
 
 
+def test_subprotocols_are_listed_in_order() -> None:
+    assert build_subprotocol([Subprotocol("chat"), Subprotocol("superchat")]) == "chat, superchat"
+
+
 @pytest.mark.parametrize("subprotocols", ["chat", b"chat", 5, {"chat"}, None, iter(["chat"])])
 def test_subprotocols_are_a_list(subprotocols: Any) -> None:
     with pytest.raises(TypeError):

@@ -48,6 +48,23 @@ class Twice(Extension):
         return dataclasses.replace(frame, data=bytes(frame.data) * 2)
 
 
+class Failing(Extension):
+    """Fails for frames of these opcodes."""
+
+    name = ExtensionName("x-failing")
+
+    def __init__(self, *opcodes: Opcode) -> None:
+        self.opcodes = opcodes
+
+    def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
+        return frame
+
+    def encode(self, frame: Frame) -> Frame:
+        if frame.opcode in self.opcodes:
+            raise LookupError(f"no word for {frame.opcode.name}")
+        return frame
+
+
 class Marked:
     """Marks each frame with RSV3, control frames too, and inherits from nothing."""
 

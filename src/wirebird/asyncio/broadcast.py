@@ -75,6 +75,8 @@ def _send_at_once(connection: Connection, payload: BytesLike, is_text: bool) -> 
         else:
             core.send_binary(payload)
         connection._flush()
+        if connection._link_error is not None:
+            raise connection._link_error
     except Exception as exc:
         raise RuntimeError("failed to write message") from exc
 

@@ -21,7 +21,7 @@ from ..core.http1 import Request, Response
 from ..core.inbound import Trace
 from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, CloseCode, Opcode, State
 from ..core.types import BytesLike, DataLike, LoggerLike, Subprotocol
-from ..exceptions import InvalidState
+from ..exceptions import InvalidState, WebSocketException
 from ..protocol import Protocol
 from .broadcast import broadcast
 from .deadlines import Deadlines
@@ -332,8 +332,10 @@ class Connection(PythonConnectionBase, Hooks):
 
     def failed(self, exc: BaseException) -> None:
         """See ``Hooks``."""
-        if self.debug:
+        if isinstance(exc, (WebSocketException, UnicodeDecodeError, TimeoutError)):
             self.logger.debug("! failing the connection: %s", exc)
+        else:
+            self.logger.error("unexpected error; failing the connection", exc_info=exc)
 
     def pause_reading(self) -> None:
         """See ``Hooks``."""
@@ -381,7 +383,7 @@ class Connection(PythonConnectionBase, Hooks):
         """Take the end of the transport, and wake whoever waits."""
         self.connection_lost_waiter.set_result(None)
         if self._core is not None:
-            self._core.connection_lost(exc, self.loop.time())
+            self._core.connection_lost(exc or self._link_error, self.loop.time())
             self._deadlines.forget(self)
         else:
             self.protocol.receive_eof()

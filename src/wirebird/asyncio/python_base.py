@@ -52,6 +52,7 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
         self._fragmented_send: asyncio.Future[None] | None = None
         self._receive_buffer = receive_buffer(self.loop)
         self._refused_bytes = 0  # that came behind a request which was refused
+        self._link_error: Exception | None = None
         self._held_bytes = 0  # by the link, when we last looked
 
     # Receiving
@@ -209,6 +210,9 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
                 core.send_binary(data, fin=fin, compress=compress)
         except InvalidState:
             await self._raise_closed()
+        except Exception:
+            self._flush()  # an extension that raises fails the connection
+            raise
         await self._sent()
 
     async def _sent(self) -> None:
@@ -255,11 +259,21 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
             has_eof = SEND_EOF in chunks
             if has_eof:
                 chunks = [chunk for chunk in chunks if chunk]
-            if chunks:
-                self.link.write(chunks)
+            if chunks and not self._written(chunks):
+                return
             self._look_at_network()  # which may have room for something that was put off
             if has_eof:
                 self.link.half_close(is_peer_done=self._is_peer_done)
+
+    def _written(self, chunks: list[bytes]) -> bool:
+        """Give chunks to the link; one that does not take them is of no use any more."""
+        try:
+            self.link.write(chunks)
+        except Exception as exc:  # such as after the transport's write_eof()
+            self._link_error = exc
+            self.link.abort()
+            return False
+        return True
 
     def _look_at_network(self) -> None:
         """Tell the core what the network has not taken yet."""

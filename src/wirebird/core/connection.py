@@ -20,6 +20,7 @@ import enum
 from collections.abc import Callable
 from typing import Final
 
+from ..exceptions import ProtocolError
 from . import rules
 from .frames import Frame
 from .hooks import Hooks
@@ -270,10 +271,9 @@ class Connection(Lifecycle):
         Raises:
             InvalidState: the connection is not OPEN.
             ProtocolError: another message is in progress.
+            Exception: whatever an extension raises; the connection is failed then (1011).
         """
-        self._check_open()
-        payload = payload_of(data)
-        self._outbound.send_message(Opcode.TEXT, payload, fin=fin, compress=compress)
+        self._send(Opcode.TEXT, data, fin, compress)
 
     def send_binary(
         self, data: DataLike, *, fin: bool = True, compress: bool | None = None
@@ -284,9 +284,7 @@ class Connection(Lifecycle):
             data: a bytes-like object; a str is sent as UTF-8.
             fin, compress, and what is raised: as for ``send_text``.
         """
-        self._check_open()
-        payload = payload_of(data)
-        self._outbound.send_message(Opcode.BINARY, payload, fin=fin, compress=compress)
+        self._send(Opcode.BINARY, data, fin, compress)
 
     def send_fragment(self, data: DataLike, *, fin: bool) -> None:
         """Send the next fragment of the message in progress.
@@ -299,9 +297,21 @@ class Connection(Lifecycle):
             InvalidState: the connection is not OPEN.
             ProtocolError: no message is in progress.
         """
+        self._send(Opcode.CONT, data, fin, None)
+
+    def _send(self, opcode: Opcode, data: DataLike, fin: bool, compress: bool | None) -> None:
         self._check_open()
         payload = payload_of(data)
-        self._outbound.send_continuation(payload, fin=fin)
+        try:
+            if opcode is Opcode.CONT:
+                self._outbound.send_continuation(payload, fin=fin)
+            else:
+                self._outbound.send_message(opcode, payload, fin=fin, compress=compress)
+        except ProtocolError:
+            raise  # it cannot be sent now, and nothing was
+        except Exception as exc:  # of an extension: another may be ahead of the peer by now
+            self._fail_for(exc)
+            raise
 
     # To the network
 

@@ -255,7 +255,11 @@ class Lifecycle:
         self._now = now
         if self._halves.outbound is State.OPEN and code != CloseCode.ABNORMAL_CLOSURE:
             close = Close(code, _shortened(reason))
-            self._send_close(close, close.serialize())
+            payload = close.serialize()
+            try:
+                self._send_close(close, payload)
+            except Exception as exc:  # of an extension, which leaves no way to say why
+                cause = exc if cause is None else cause
         self._is_failed = True
         if self.failure is None:
             self.failure = cause

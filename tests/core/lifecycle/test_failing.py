@@ -17,9 +17,10 @@ from tests.core.endpoint import (
     Sent,
     close_payload,
 )
+from tests.core.third_party import Failing
 
 from wirebird.core.connection import NEED_MORE
-from wirebird.core.rules import Role, State
+from wirebird.core.rules import Opcode, Role, State
 from wirebird.exceptions import (
     ConnectionClosedError,
     ConnectionClosedOK,
@@ -275,3 +276,40 @@ def test_the_deadline_counts_from_the_pull(role: Role, pull: str) -> None:
         got = [getattr(core, pull)(now=8.0) for _ in range(2)]
         assert got[-1] is NEED_MORE
         assert core.next_deadline() == 18.0
+
+
+# Extensions that fail.
+
+
+@roles
+def test_an_extension_that_fails_while_sending_fails_the_connection(role: Role) -> None:
+    endpoint = Endpoint(role, extensions=[Failing(Opcode.TEXT, Opcode.CONT)])
+    connection = endpoint.core
+    connection.send_binary(b"tea", fin=False)
+    with pytest.raises(LookupError, match="no word for CONT"):
+        connection.send_fragment(b"milk", fin=True)
+    assert connection.state is State.CLOSING
+    assert isinstance(connection.failure, LookupError)
+    assert endpoint.sent()[1:] == [Sent(CLOSE, close_payload(1011, "")), EOF]
+    with pytest.raises(InvalidState):
+        connection.send_text("tea")
+
+
+@roles
+def test_an_extension_that_fails_for_the_close_too_leaves_only_the_end(role: Role) -> None:
+    endpoint = Endpoint(role, extensions=[Failing(Opcode.TEXT, Opcode.CLOSE)])
+    with pytest.raises(LookupError, match="no word for TEXT"):
+        endpoint.core.send_text("tea")
+    assert endpoint.sent() == [EOF]
+    assert endpoint.core.close_sent is None
+    endpoint.core.connection_lost(None, 1.0)
+    with pytest.raises(ConnectionClosedError):
+        endpoint.core.next_message()
+
+
+@roles
+def test_the_wrong_order_of_fragments_fails_nothing(role: Role) -> None:
+    connection = Endpoint(role).core
+    with pytest.raises(ProtocolError, match="unexpected continuation frame"):
+        connection.send_fragment(b"tea", fin=True)
+    assert connection.state is State.OPEN
