@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import pathlib
 import re
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -61,6 +63,33 @@ def test_every_example_is_tested() -> None:
     names = [path.name for path in EXAMPLES.glob("*.py")]
     assert names
     assert [name for name in names if f'example("{name}"' not in source] == []
+
+
+async def test_the_programs_of_the_readme(tmp_path: pathlib.Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    programs = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert [program.count("8765") for program in programs] == [1, 1]
+    for name, program in zip(("server.py", "client.py"), programs, strict=True):
+        (tmp_path / name).write_text(program.replace("8765", port))
+    server = await asyncio.create_subprocess_exec(sys.executable, str(tmp_path / "server.py"))
+    try:
+        soon = itertools.cycle([0.05])
+        async for connection in connect(
+            f"ws://localhost:{port}", reconnect_delays=lambda: (delay for delay in soon)
+        ):
+            await connection.close()  # it listens
+            break
+        client = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(tmp_path / "client.py")), stdout=asyncio.subprocess.PIPE
+        )
+        out, _ = await client.communicate()
+        assert out == b"Hello\n"
+        assert client.returncode == 0
+    finally:
+        server.terminate()
+        await server.wait()
 
 
 async def test_echo() -> None:
