@@ -546,3 +546,20 @@ def test_defaults() -> None:
     core.receive_eof(0.0)
     with pytest.raises(ConnectionClosedError):
         core.next_message()
+
+
+@roles
+def test_whether_anything_is_left_behind_the_message_that_is_ready(role: Role) -> None:
+    endpoint = Endpoint(role)
+    drained: list[bool] = []
+
+    def note() -> bool:
+        drained.append(endpoint.core.is_drained)
+        return False
+
+    hello = endpoint.frame(TEXT, b"Hello")
+    for data in (hello, hello + hello[:1], hello[1:] + hello):
+        endpoint.core.wait(note)
+        endpoint.receive(data)
+        assert endpoint.core.next_message() == "Hello"
+    assert drained == [True, False, False]
