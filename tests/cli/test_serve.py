@@ -21,6 +21,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from wirebird.cli import main
+from wirebird.cli.serve import port_to_open
 
 URL = "Open "
 
@@ -182,6 +183,16 @@ async def test_it_serves_although_nobody_reads_what_it_says() -> None:
     process.send_signal(signal.SIGINT)
     _, error = await process.communicate()
     assert (process.returncode, error) == (0, b"")
+
+
+def test_the_port_to_open_is_that_of_ipv4() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as four,
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as six,
+    ):
+        ports = [listening.getsockname()[1] for listening in (four, six)]
+        assert port_to_open([six, four]) == port_to_open([four, six]) == ports[0]
+        assert port_to_open([six]) == ports[1]
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:

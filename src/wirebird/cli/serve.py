@@ -13,7 +13,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -136,9 +136,9 @@ async def serve_until_stopped(
     demo = Demo(origins=origins, names=own_names(host))
     with stop_signals() as stop:
         async with demo.serve(host, port, ssl=tls) as server:
-            bound_port = server.sockets[0].getsockname()[1]
             scheme = "https" if tls else "http"
-            say(f"Wirebird is listening. Open {scheme}://{for_url(host)}:{bound_port}/")
+            where = f"{for_url(host)}:{port_to_open(server.sockets)}"
+            say(f"Wirebird is listening. Open {scheme}://{where}/")
             say("Ctrl-C ends it.")
             await stop.wait()
             await demo.say_goodbye()
@@ -152,6 +152,16 @@ def say(line: str) -> None:
     except OSError:
         # What is still in the buffer would fail again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def port_to_open(sockets: Sequence[socket.socket]) -> int:
+    """Return the port of the URL: with ``--port 0``, IPv4 and IPv6 have each their own.
+
+    That of IPv4, which ``localhost`` leads to on every machine.
+    """
+    chosen = min(sockets, key=lambda listening: listening.family != socket.AF_INET)
+    port: int = chosen.getsockname()[1]
+    return port
 
 
 def own_names(host: str) -> set[str]:
