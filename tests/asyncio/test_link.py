@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.asyncio.pair import pair, turns
 
 from wirebird.asyncio.link import Link, TransportLink
 
@@ -23,9 +24,6 @@ class FakeTransport:
 
     def write(self, data: bytes) -> None:
         self.done.append(data)
-
-    def writelines(self, chunks: Iterable[bytes]) -> None:
-        self.done.append(list(chunks))
 
     def can_write_eof(self) -> bool:
         return self._can_write_eof
@@ -90,10 +88,28 @@ def test_small_chunks_go_out_together() -> None:
 def test_big_chunks_are_not_joined() -> None:
     transport = FakeTransport()
     link, _ = make(transport)
-    big = b"b" * 100_000
-    link.write([b"a", big])
-    assert transport.done == [[b"a", big]]
-    assert transport.done[0][1] is big
+    big = b"b" * 200_000
+    link.write([b"a", b"a", big, b"c"])
+    assert transport.done == [b"aa", big, b"c"]
+    assert transport.done[1] is big
+
+
+def test_many_chunks_go_out_in_few_writes() -> None:
+    transport = FakeTransport()
+    link, _ = make(transport)
+    link.write([b"x" * 16_384] * 65)
+    assert b"".join(transport.done) == b"x" * 16_384 * 65
+    assert len(transport.done) == 9
+
+
+async def test_the_network_is_known_to_be_behind() -> None:
+    # In some releases of Python a transport's writelines() fills its buffer and tells nobody.
+    async with pair(write_limit=1000, max_size=None, compression=None) as (ours, theirs):
+        sending = asyncio.ensure_future(ours.send(bytes(10_000_000)))
+        await turns(20)
+        assert not sending.done()  # nobody receives
+        assert len(await theirs.recv()) == 10_000_000
+        await sending
 
 
 @pytest.mark.parametrize("is_peer_done", [True, False])
