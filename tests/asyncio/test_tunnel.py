@@ -232,10 +232,10 @@ async def test_a_proxy_with_an_endless_answer() -> None:
 
 
 async def test_a_proxy_that_says_nothing() -> None:
-    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ended = asyncio.Event()
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await ended.wait()
+            while await reader.read(1000):
+                pass
         finally:
             writer.close()
 

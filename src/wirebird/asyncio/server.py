@@ -194,7 +194,11 @@ class ServerConnection(Connection):
         super().connection_made(transport)
         task = self.loop.create_task(self.server.handler(self))
         self.server.handler_tasks.add(task)
-        task.add_done_callback(self.server.handler_tasks.discard)
+        task.add_done_callback(self._handler_done)
+
+    def _handler_done(self, task: asyncio.Task[None]) -> None:
+        self.server.handler_tasks.discard(task)
+        self.link.abort()  # for a task that was cancelled before it began; else TCP has ended
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end of the transport, and wake whoever waits."""

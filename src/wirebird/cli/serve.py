@@ -122,7 +122,8 @@ def explain(error: OSError | UnicodeError, host: str, port: int) -> str:
         return f"cannot find the address {host!r}: {error.strerror}"
     if error.errno == errno.EADDRINUSE:
         return f"{where} is in use: stop what listens there, or choose another with --port"
-    if error.errno == errno.EADDRNOTAVAIL:
+    # Python 3.13 gives this one no number, after it has tried every address of the host.
+    if error.errno == errno.EADDRNOTAVAIL or "could not bind on any address" in str(error):
         return f"{host} is not an address of this machine; choose one with --host"
     if error.errno == errno.EACCES:
         return f"{where} needs privileges: choose one above 1023 with --port"
