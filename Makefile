@@ -97,7 +97,7 @@ fuzz: $(VENV)/.fuzz
 	done
 
 clean:
-	@rm -rf $(VENV) .venv-autobahn build dist reports .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	@rm -rf $(VENV) .venv-* build dist reports .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .coverage htmlcov src/*.egg-info
 	@find src tests autobahn benchmarks fuzz examples -name __pycache__ -prune \
 	  -exec rm -rf {} + 2>/dev/null || true
