@@ -16,7 +16,7 @@ def test_one_for_each_loop() -> None:
     loops = [asyncio.new_event_loop() for _ in range(2)]
     try:
         first, second = map(receive_buffer, loops)
-        assert len(first) == len(second) == 64 * 1024
+        assert len(first) == len(second) == 128 * 1024
         assert receive_buffer(loops[0]) is first
         assert first is not second
         assert not first.readonly

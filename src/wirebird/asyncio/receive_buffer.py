@@ -12,7 +12,7 @@ import weakref
 __all__ = ["receive_buffer"]
 
 # What one read may bring, and so what one connection can ask of a turn of the loop.
-_BYTES = 64 * 1024
+_BYTES = 128 * 1024
 
 _shared: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = (
     weakref.WeakKeyDictionary()
@@ -21,7 +21,7 @@ _Proactor: type | None = getattr(asyncio, "ProactorEventLoop", None)
 
 
 def receive_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
-    """Return room for what a connection of this loop reads, 64 KB."""
+    """Return room for what a connection of this loop reads, 128 KB."""
     if _Proactor is not None and isinstance(loop, _Proactor):
         return memoryview(bytearray(_BYTES))
     buffer = _shared.get(loop)
