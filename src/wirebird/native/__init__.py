@@ -1,0 +1,12 @@
+"""The native engine: the hot path of an open connection again, in Cython and a little C.
+
+What is here does the same as its namesake in ``core``, which is the specification; whatever is
+decided seldom (handshakes, negotiation, closing, errors) is the core's and is called from here.
+It may import ``core`` and ``exceptions`` alone. Read ``connection.pyx`` first.
+
+    kernels.h       unmasking, copying and the ASCII test in one pass; UTF-8 as it comes
+    deflate.pyx     zlib, called from C
+    inbound.pyx     what comes in: scanner and reader
+    outbound.pyx    what goes out: framing, and buffers that a socket takes as they are
+    connection.pyx  the endpoint
+"""
