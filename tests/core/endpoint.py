@@ -94,7 +94,11 @@ class Recorder(Hooks):
     """Notes what the connection tells."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[Any, ...]] = []
+        self.told: list[tuple[Any, ...]] = []  # all but pings
+        self.pings: list[bytes] = []
+
+    def ping_received(self, payload: bytes) -> None:
+        self.pings.append(payload)
 
     def pong_received(self, payload: bytes, latency_s: float) -> None:
         self.told.append(("pong", payload, latency_s))

@@ -12,6 +12,7 @@ from wirebird.core.close import Close
 from wirebird.core.hooks import Hooks
 
 CALLS: dict[str, tuple[Any, ...]] = {
+    "ping_received": (b"payload",),
     "pong_received": (b"payload", 0.1),
     "close_received": (Close(1000, ""),),
     "failed": (EOFError(),),
@@ -41,4 +42,4 @@ def test_the_recorder_of_these_tests_overrides_each() -> None:
     recorder = Recorder()
     for name, arguments in CALLS.items():
         getattr(recorder, name)(*arguments)
-    assert len(recorder.told) == len(CALLS)
+    assert len(recorder.told) + len(recorder.pings) == len(CALLS)

@@ -13,6 +13,9 @@ class Hooks:
     A hook may call the connection, except for ``receive_data`` and ``receive_eof``.
     """
 
+    def ping_received(self, payload: bytes) -> None:
+        """The peer's ping has come, and was answered if it could be."""
+
     def pong_received(self, payload: bytes, latency_s: float) -> None:
         """A ping of ours was answered; oldest first when one pong answers several."""
 

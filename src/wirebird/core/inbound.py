@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from ..exceptions import PayloadTooBig, ProtocolError
-from .extensions.base import Extension, rsv_bits
+from .extensions.base import Extension, leaves_unmarked_alone, rsv_bits
 from .frames import RSV1, RSV2, RSV3, Frame, Header, parse_header
 from .masking import apply_mask, unmask
 from .messages import MessageOrder, Reassembly, SizeLimits
@@ -65,6 +65,8 @@ class Inbound:
         self._on_control = on_control
         self._first_rsv = _union(rsv_bits(extension)[0] for extension in extensions)
         self._other_rsv = _union(rsv_bits(extension)[1] for extension in extensions)
+        self._may_skip = all(map(leaves_unmarked_alone, extensions))
+        self._is_plain = self._may_skip  # the message that is being read goes past the extensions
         # The reader has _buffer; the scanner has _ahead, the same object until ``skip_ahead``.
         self._buffer = self._ahead = bytearray()
         self._read = 0
@@ -285,7 +287,8 @@ class Inbound:
                 self._left = header.length
                 if header.opcode is not Opcode.CONT:
                     self.message.opcode = header.opcode
-                self._raw = bytearray() if self.extensions else None
+                    self._is_plain = self._may_skip and not header.rsv
+                self._raw = None if self._is_plain else bytearray()
                 return True
             self._read += header.length
         self._compact()

@@ -36,7 +36,12 @@ class Lifecycle:
     """What an endpoint does besides messages; ``Connection`` says what the arguments are.
 
     A subclass reads messages; it calls ``_judge_violation`` and ``_refuse`` for what it meets.
+    Engines put their own halves in the place of ``_inbound_class`` and ``_outbound_class``.
     """
+
+    _inbound_class = Inbound
+    _outbound_class = Outbound
+    _halves_class = Halves
 
     def __init__(
         self,
@@ -66,9 +71,9 @@ class Lifecycle:
         self._reader: Callable[[], bool] | None = None
         self._is_by_frame = False
         self._hooks = Hooks() if hooks is None else hooks
-        self._halves = Halves()
+        self._halves = self._halves_class()
         self._keepalive = Keepalive(ping_interval_s, ping_timeout_s, now)
-        self._inbound = Inbound(
+        self._inbound = self._inbound_class(
             masked=role is Role.SERVER,
             extensions=extensions,
             limits=SizeLimits(max_size),
@@ -76,7 +81,7 @@ class Lifecycle:
             marks=_marks(max_queue),
             on_control=self._control_received,
         )
-        self._outbound = Outbound(
+        self._outbound = self._outbound_class(
             masked=role is Role.CLIENT, extensions=extensions, random_bytes=random_bytes
         )
         self._now = now
@@ -330,8 +335,10 @@ class Lifecycle:
         elif opcode is Opcode.PONG:
             for answered, latency in self._keepalive.answered(payload, self._now):
                 self._hooks.pong_received(answered, latency)
-        elif not self._is_eof_queued:
-            self._outbound.answer_ping(payload)
+        else:
+            if not self._is_eof_queued:
+                self._outbound.answer_ping(payload)
+            self._hooks.ping_received(payload)
 
     def _close_received(self, close: Close, payload: bytes) -> None:
         """RFC 6455, 5.5.1 and 7.1.1: answer with the same code; the server ends TCP first."""

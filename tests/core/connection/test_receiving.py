@@ -209,9 +209,14 @@ def test_text_that_is_not_utf_8(role: Role, payload: bytes, reason: str) -> None
 
 
 @roles
+@pytest.mark.parametrize("is_deflate_agreed_on", [False, True])
 @pytest.mark.parametrize("fragments", [0, 1, 2])
-def test_a_waiting_reader_refuses_text_at_its_first_wrong_byte(role: Role, fragments: int) -> None:
-    endpoint = Endpoint(role)
+def test_a_waiting_reader_refuses_text_at_its_first_wrong_byte(
+    role: Role, fragments: int, is_deflate_agreed_on: bool
+) -> None:
+    """Also where messages may be compressed, and this one is not."""
+    extensions = [PerMessageDeflate(False, False, 15, 15)] if is_deflate_agreed_on else []
+    endpoint = Endpoint(role, extensions=extensions)
     endpoint.read_always()
     opcode = TEXT
     for _ in range(fragments):

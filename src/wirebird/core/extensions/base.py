@@ -23,7 +23,8 @@ class Extension:
     continuation and control frames. A frame with another bit set is refused before it is read.
 
     ``may_skip`` says that a message which ``encode`` never saw is one that the peer understands,
-    so that a sender can ask for a message to be left as it is.
+    so that a sender can ask for a message to be left as it is. Where it also has a bit for first
+    frames, a message without that bit is not shown to ``decode``: its text is checked as it comes.
 
     One need not inherit from this class: what it does not say is as it is here.
     """
@@ -113,3 +114,8 @@ def rsv_bits(extension: Extension) -> tuple[int, int]:
 def may_skip(extension: Extension) -> bool:
     """Return its ``may_skip``; who does not have it sees every message."""
     return getattr(extension, "may_skip", Extension.may_skip)
+
+
+def leaves_unmarked_alone(extension: Extension) -> bool:
+    """Whether a message whose first frame has no reserved bit is what its sender meant."""
+    return may_skip(extension) and rsv_bits(extension)[0] != 0
