@@ -42,8 +42,10 @@ $(VENV)/.python:
 	@$(PIP) install --upgrade 'pip>=25.1'
 	@touch $@
 
-$(VENV)/.run: pyproject.toml $(VENV)/.python
-	@echo "installing Wirebird into $(VENV)"
+NATIVE := setup.py $(wildcard src/wirebird/native/*.pyx src/wirebird/native/*.pxd src/wirebird/native/*.h)
+
+$(VENV)/.run: pyproject.toml $(NATIVE) $(VENV)/.python
+	@echo "installing Wirebird into $(VENV); its native engine is compiled where there is a compiler"
 	@$(PIP) install --editable '.[cli,proxy,router]'
 	@touch $@
 

@@ -15,7 +15,7 @@ NATIVE = Path("src/wirebird/native")
 
 # CFLAGS come after these, so whoever builds can choose otherwise. No -march: what one machine
 # builds runs on all of its kind, and faster instructions are chosen at run time.
-FLAGS = [] if sys.platform == "win32" else ["-O3", "-fno-strict-aliasing", "-Wno-unreachable-code"]
+FLAGS = [] if sys.platform == "win32" else ["-O3", "-fno-strict-aliasing", "-Wno-unused-function"]
 FLAGS += os.environ.get("CFLAGS", "").split()
 
 DIRECTIVES = {

@@ -33,7 +33,12 @@ from tests.chromium import Chromium, start_chromium  # noqa: E402
 DEFAULT_TIME_LIMIT_S = 30.0
 
 # How long an example takes says nothing on a busy machine.
-hypothesis.settings.register_profile("wirebird", deadline=None)
+# A fixture that only chooses the engine need not be made anew for each example.
+hypothesis.settings.register_profile(
+    "wirebird",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
 hypothesis.settings.load_profile("wirebird")
 
 

@@ -11,6 +11,7 @@ import pytest
 import websockets.client
 import websockets.extensions.permessage_deflate
 import websockets.server
+from tests.engines import engine as engine
 
 from wirebird.client import ClientProtocol, backoff, process_exception
 from wirebird.core.uri import parse_uri

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import websockets.protocol
 from tests.core.endpoint import CLOSE, PING, PONG, TEXT, close_payload, head, read_frames, xor
+from tests.engines import engine as engine
 
 from wirebird.core.connection import Connection
 from wirebird.core.hooks import Hooks

@@ -9,6 +9,7 @@ import pytest
 import websockets.client
 import websockets.extensions.permessage_deflate
 import websockets.uri
+from tests.engines import engine as engine
 
 from wirebird.core.handshake.server import ServerHandshake
 from wirebird.exceptions import (

@@ -3,17 +3,33 @@
 It can be asked for by name, for one connection or server (``engine=``) or for the process (the
 environment variable ``WIREBIRD_ENGINE``). An adapter knows nothing of an engine but the interface
 of ``wirebird.core.connection.Connection``.
+
+Extensions of third parties are written in Python, and so is the engine that runs a connection on
+which one was agreed, whichever was asked for.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from .core.connection import Connection
+from .core.extensions.base import Extension
+from .core.extensions.permessage_deflate import PerMessageDeflate
 
-__all__ = ["ENGINES", "connection_class", "engine_name"]
+try:
+    from .native.connection import Connection as NativeConnection
+except ImportError:  # it was not built here
+    NativeConnection = None  # type: ignore[assignment, misc]
+
+__all__ = ["ENGINES", "connection_class", "engine_name", "is_native_built"]
 
 ENGINES = ("python", "native")
+
+
+def is_native_built() -> bool:
+    """Whether the native engine can be used here."""
+    return NativeConnection is not None
 
 
 def engine_name(name: str | None = None) -> str:
@@ -27,21 +43,32 @@ def engine_name(name: str | None = None) -> str:
         ImportError: the engine was not built here.
     """
     asked = name or os.environ.get("WIREBIRD_ENGINE") or None
-    if asked is None or asked == "python":
-        return "python"
+    if asked is None:
+        return "native" if is_native_built() else "python"
     if asked not in ENGINES:
         raise ValueError(f"unknown engine: {asked!r}, expected one of {', '.join(ENGINES)}")
-    raise ImportError(f"the {asked} engine was not built for this installation of wirebird")
+    if asked == "native" and not is_native_built():
+        raise ImportError("the native engine was not built for this installation of wirebird")
+    return asked
 
 
-def connection_class(name: str | None = None) -> type[Connection]:
-    """Return the class that an engine's connections have.
+def connection_class(
+    name: str | None = None, extensions: Sequence[Extension] = ()
+) -> type[Connection]:
+    """Return the class that a connection has.
 
     Args:
         name: as for ``engine_name``.
+        extensions: that were agreed on for it.
 
     Raises:
         ValueError, ImportError: as for ``engine_name``.
     """
-    engine_name(name)
+    if engine_name(name) == "native" and _is_known(extensions):
+        return NativeConnection
     return Connection
+
+
+def _is_known(extensions: Sequence[Extension]) -> bool:
+    """Whether the native engine knows these extensions: permessage-deflate, as it is here."""
+    return not extensions or (len(extensions) == 1 and type(extensions[0]) is PerMessageDeflate)

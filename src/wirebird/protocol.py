@@ -20,7 +20,7 @@ from .core.inbound import Trace
 from .core.rules import MAX_MESSAGE_BYTES, CloseCode, Role, State
 from .core.streams import StreamReader
 from .core.types import BytesLike, LoggerLike, Origin, Subprotocol
-from .engine import connection_class
+from .engine import connection_class, engine_name
 from .exceptions import ConnectionClosed, InvalidState
 
 __all__ = ["SEND_EOF", "Event", "Protocol", "Side", "State"]
@@ -67,7 +67,7 @@ class Protocol:
         """Why the opening handshake failed; None if it did not."""
         self.connection: Connection | None = None
         """The core connection, once it is open."""
-        self._connection_class = connection_class(engine)
+        self._engine = engine_name(engine)
         self._arguments: dict[str, Any] = {"max_size": max_size}
         self.trace: Trace | None = self._log_frame if self.debug else None
         """What the core connection gets as its ``trace``."""
@@ -274,9 +274,8 @@ class Protocol:
         self._pull()
 
     def _make_connection(self) -> Connection:
-        connection = self._connection_class(
-            self.side, extensions=self.extensions, **self._arguments
-        )
+        make = connection_class(self._engine, self.extensions)
+        connection = make(self.side, extensions=self.extensions, **self._arguments)
         connection.trace = self.trace
         self.connection = connection
         return connection

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from wirebird.core.close import Close
-from wirebird.core.connection import NEED_MORE, SEND_EOF, Connection
+from wirebird.core.connection import NEED_MORE, SEND_EOF
 from wirebird.core.hooks import Hooks
 from wirebird.core.rules import Role
+from wirebird.engine import connection_class
 from wirebird.exceptions import ConnectionClosed
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -141,7 +142,8 @@ class Endpoint:
         self.end: ConnectionClosed | None = None
         arguments.setdefault("hooks", self.hooks)
         arguments.setdefault("random_bytes", draws())
-        self.core = Connection(role, **arguments)
+        make = connection_class(extensions=arguments.get("extensions", ()))
+        self.core = make(role, **arguments)
 
     def frame(
         self,

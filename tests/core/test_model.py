@@ -33,6 +33,7 @@ from tests.core.endpoint import (
     read_frames,
     xor,
 )
+from tests.engines import engine as engine
 
 from wirebird.client import ClientProtocol
 from wirebird.core.connection import NEED_MORE
@@ -279,7 +280,7 @@ def test_any_calls_in_any_order(role: Role, sequence: list[tuple[str, Any]]) -> 
         state = core.state
         frames_sent = endpoint.sent()
         sent += frames_sent
-        assert len(core._inbound._buffer) + len(core._inbound._ahead) <= 4 * MAX_UNREAD_BYTES
+        assert core._inbound.held_bytes <= 4 * MAX_UNREAD_BYTES
     opcodes = [frame.opcode for frame in sent]
     assert opcodes.count(CLOSE) <= 1
     assert opcodes.count(EOF.opcode) <= 1
@@ -335,7 +336,7 @@ def test_bytes_after_the_end_are_bounded_too() -> None:
         for _ in range(2):
             endpoint.receive(bytes(MAX_DISCARDED_BYTES))
         assert endpoint.hooks.names("abort") == ["abort"]
-        assert len(endpoint.core._inbound._buffer) == 0
+        assert endpoint.core._inbound.held_bytes == 0
 
 
 # Against websockets.

@@ -139,6 +139,11 @@ class Inbound:
         return len(self._buffer) - self._read
 
     @property
+    def held_bytes(self) -> int:
+        """How much of what came is held, payloads of messages in progress left out."""
+        return len(self._buffer) + (0 if self._ahead is self._buffer else len(self._ahead))
+
+    @property
     def has_unread(self) -> bool:
         """Whether a message waits, or a complete frame of one, or what was not looked at yet."""
         if self.message.is_complete or self._complete_frames:

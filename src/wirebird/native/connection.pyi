@@ -1,0 +1,3 @@
+from ..core.connection import Connection as _CoreConnection
+
+class Connection(_CoreConnection): ...
