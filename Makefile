@@ -21,7 +21,7 @@ help:
 	@echo 'make lint       ruff and mypy'
 	@echo 'make format     let ruff format the sources'
 	@echo 'make autobahn   the Autobahn|Testsuite, both roles; needs Python 2.7 (QUICK=1: a part)'
-	@echo 'make bench      compare an echo with the websockets library'
+	@echo 'make bench      measure Wirebird beside its peers (ARGS=--quick: less; ARGS=--list: what)'
 	@echo 'make fuzz       run each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make clean      remove what these made, .venv too'
 	@echo 'PYTHON=...      another interpreter than python3, for a new .venv'
@@ -59,6 +59,13 @@ $(VENV)/.fuzz: $(VENV)/.dev
 	@$(PIP) install 'atheris>=2.3'
 	@touch $@
 
+# Who is not there is left out by name.
+$(VENV)/.bench: $(VENV)/.dev
+	@echo "installing what benchmarks compare with into $(VENV)"
+	@$(PIP) install --group bench
+	@$(PIP) install 'socketify>=0.0.31' || echo 'socketify cannot be installed: it is left out'
+	@touch $@
+
 run: $(VENV)/.run
 	@$(BIN)/wirebird serve $(ARGS)
 
@@ -86,7 +93,7 @@ format: $(VENV)/.dev
 autobahn: $(VENV)/.dev
 	@$(BIN)/python autobahn/run.py $(if $(QUICK),--quick) $(ARGS)
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 # A target ends by itself after its time; what it finds, it leaves in reports/fuzz.

@@ -1,138 +1,200 @@
-"""Compare an echo of Wirebird with that of ``websockets``: ``make bench``.
+"""Measure Wirebird and its peers: ``make bench``.
 
-    python benchmarks/run.py [--rounds N] [--seconds S] [--only TEXT] [--engine NAME] [--json FILE]
+    python benchmarks/run.py [--quick] [--rounds N] [--seconds S] [--only NAMES] [--peers NAMES]
+        [--engine NAME] [--python VERSION=PATH] [--json FILE] [--docs] [--list]
 
-The README beside this file says how it is measured.
+The README beside this file says how it is measured, and what is in which file.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import pathlib
 import platform
-import statistics
-import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Sequence
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from importlib.metadata import version  # noqa: E402
+from benchmarks.measuring import Failed, Measuring  # noqa: E402
+from benchmarks.peers import CLIENTS, PEERS  # noqa: E402
+from benchmarks.programs import build, node_modules  # noqa: E402
+from benchmarks.report import Results, columns, expectations_table, scenario_table  # noqa: E402
+from benchmarks.scenarios import SCENARIOS, Kind, Scenario  # noqa: E402
+from benchmarks.servers import Cores, Fleet, Launcher, NotAvailable  # noqa: E402
 
-from benchmarks.load import SCENARIOS, Scenario, measure  # noqa: E402
-
-REFERENCE, OURS = "websockets", "wirebird"
-REPORT = ROOT / "reports" / "bench.json"
-
-
-def cores() -> tuple[str, int | None]:
-    """Return the core of the server, and that of the load; "-" and None where none is pinned."""
-    if not hasattr(os, "sched_getaffinity"):
-        return "-", None
-    available = sorted(os.sched_getaffinity(0))
-    return (str(available[0]), available[1]) if len(available) > 1 else ("-", None)
+REPORTS = ROOT / "reports" / "bench"
+QUICK_ROUNDS, QUICK_SECONDS = 2, 0.2
 
 
-@contextlib.contextmanager
-def server(library: str, core: str, engine: str | None) -> Iterator[int]:
-    """Run the server under test; yield its port."""
-    arguments = [str(ROOT / "benchmarks" / "echo_server.py"), library, core]
-    if library == OURS and engine is not None:
-        arguments.append(engine)
-    process = subprocess.Popen(
-        [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        port = process.stdout.readline()
-        if not port:
-            raise SystemExit(f"the server of {library} did not start")
-        yield int(port)
-    finally:
-        process.stdin.close()
-        process.stdout.close()
+def parse() -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(description="Measure Wirebird and its peers.")
+    parser.add_argument("--rounds", type=int, help="turns of all peers (default 5)")
+    parser.add_argument("--seconds", type=float, help="of a measurement (default 0.5)")
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 0.2 s")
+    parser.add_argument("--only", default="", help="scenarios, separated by commas")
+    parser.add_argument("--peers", default="", help="peers, separated by commas, or all")
+    parser.add_argument("--engine", help="python or native (default: Wirebird's choice)")
+    parser.add_argument("--json", type=pathlib.Path, help="where the report goes")
+    parser.add_argument("--list", action="store_true", help="name scenarios and peers")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else 5)
+    options.seconds = options.seconds or (QUICK_SECONDS if options.quick else 0.5)
+    return options
+
+
+def chosen_scenarios(only: str) -> list[Scenario]:
+    """Return the scenarios of these names, or all."""
+    names = [name for name in only.split(",") if name]
+    unknown = set(names) - {scenario.name for scenario in SCENARIOS}
+    if unknown:
+        raise SystemExit(f"unknown scenarios: {', '.join(sorted(unknown))}; --list names them")
+    return [scenario for scenario in SCENARIOS if not names or scenario.name in names]
+
+
+def chosen_peers(scenario: Scenario, asked: str) -> list[str]:
+    """Return who takes part in a scenario."""
+    known = CLIENTS if scenario.kind is Kind.CLIENT else PEERS
+    if asked == "all":
+        return [name for name, peer in known.items() if peer.tls or not scenario.tls]
+    names = [name for name in asked.split(",") if name]
+    unknown = set(names) - {*PEERS, *CLIENTS}
+    if unknown:
+        raise SystemExit(f"unknown peers: {', '.join(sorted(unknown))}; --list names them")
+    return [name for name in names if name in known] if names else list(scenario.peers)
+
+
+def take_turn(
+    measuring: Measuring,
+    scenario: Scenario,
+    peers: Sequence[str],
+    number: int,
+    fleet: Fleet,
+    results: Results,
+) -> None:
+    """Measure each peer once; each goes first in another round."""
+    start = number % len(peers) if peers else 0
+    for name in [*peers[start:], *peers[:start]]:
         try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            measured = measuring.measure(scenario, name, fleet)
+        except (NotAvailable, Failed) as exc:
+            measured = {"missing": str(exc)}
+        results.add(scenario.name, name, measured)
 
 
-def compare(
-    scenario: Scenario, rounds: int, seconds: float, core: str, engine: str | None
-) -> dict[str, Any]:
-    """Measure both libraries in turn; return the medians, and what they are made of."""
-    rates: dict[str, list[float]] = {REFERENCE: [], OURS: []}
-    loads: dict[str, list[float]] = {REFERENCE: [], OURS: []}
-    for number in range(rounds):
-        # Each goes first in every other round.
-        for library in (REFERENCE, OURS) if number % 2 == 0 else (OURS, REFERENCE):
-            with server(library, core, engine) as port:
-                rate, load = measure(port, scenario, seconds)
-            rates[library].append(rate)
-            loads[library].append(load)
-    ratios = [ours / theirs for ours, theirs in zip(rates[OURS], rates[REFERENCE], strict=True)]
+def measure_all(
+    measuring: Measuring, launcher: Launcher, scenarios: Sequence[Scenario], options: Any
+) -> Results:
+    """Measure round after round, each with new servers."""
+    results = Results()
+    for number in range(options.rounds):
+        fleet = Fleet(launcher)
+        try:
+            for scenario in scenarios:
+                if scenario.most_rounds is None or number < scenario.most_rounds:
+                    print(f"\rround {number + 1}: {scenario.name:<40}", end="", file=sys.stderr)
+                    peers = chosen_peers(scenario, options.peers)
+                    take_turn(measuring, scenario, peers, number, fleet, results)
+        finally:
+            fleet.stop()
+    print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
+    return results
+
+
+def certificate(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """Write a certificate for the servers, and its key."""
+    import trustme
+
+    issued = trustme.CA().issue_cert("localhost", "127.0.0.1")
+    paths = folder / "certificate.pem", folder / "key.pem"
+    issued.cert_chain_pems[0].write_to_path(paths[0])
+    issued.private_key_pem.write_to_path(paths[1])
+    return paths
+
+
+def machine(cores: Cores) -> dict[str, Any]:
+    """Return where this was measured."""
+    processor = platform.processor()
+    try:
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                processor = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass  # the name is for people alone
     return {
-        "scenario": scenario.name,
-        "ratio": statistics.median(ratios),
-        "ratios": ratios,
-        "messages_per_s": {name: statistics.median(values) for name, values in rates.items()},
-        "all_messages_per_s": rates,
-        "load_share": {name: statistics.median(values) for name, values in loads.items()},
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": f"{processor}, {os.cpu_count()} cores",
+        "pinned": cores.server is not None,
+        "python": platform.python_version(),
+        "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),
     }
 
 
-def row(result: dict[str, Any]) -> str:
-    """Return a line of the table."""
-    rates, loads = result["messages_per_s"], result["load_share"]
-    return (
-        f"{result['scenario']:<34}{rates[REFERENCE]:>12,.0f}{rates[OURS]:>12,.0f}"
-        f"{result['ratio']:>8.2f}  ({min(result['ratios']):.2f}-{max(result['ratios']):.2f})"
-        f"{loads[REFERENCE]:>8.0%}{loads[OURS]:>6.0%}"
-    )
+def facts_of(results: Results) -> dict[str, Any]:
+    """Return what each peer said it is made of."""
+    found: dict[str, Any] = {}
+    for peers in results.rounds.values():
+        for name, rounds in peers.items():
+            for measured in rounds:
+                facts = measured.pop("facts", None)
+                if facts:
+                    found.setdefault(name, facts)
+    return found
+
+
+def show(scenarios: Sequence[Scenario], results: Results, report: dict[str, Any]) -> None:
+    """Print the tables, and what else a reader must know."""
+    for scenario in scenarios:
+        print(columns(scenario_table(scenario, results)), end="\n\n")
+    print(columns(expectations_table(results.judgements())), end="\n\n")
+    for name, facts in report["peers"].items():
+        print(f"{name}: {', '.join(f'{key} {value}' for key, value in facts.items())}")
+    where = report["machine"]
+    print(f"{where['system']}, {where['processor']}, Python {where['python']}")
+    print(f"{report['rounds']} rounds of {report['seconds']:g} s; ratios are medians of rounds.")
+    print("Absolute figures mean nothing elsewhere: only ratios of one run can be compared.")
+    if not where["pinned"]:
+        print("No two cores to pin to: server and load disturb each other, ratios say little.")
 
 
 def main() -> None:
     """Measure, show, and write the report."""
-    parser = argparse.ArgumentParser(description="Compare an echo with the websockets library.")
-    parser.add_argument("--rounds", type=int, default=5, help="of each scenario (default 5)")
-    parser.add_argument("--seconds", type=float, default=0.5, help="of a measurement (default 0.5)")
-    parser.add_argument("--only", default="", help="scenarios whose name contains this")
-    parser.add_argument("--engine", help="python or native (default: Wirebird's choice)")
-    parser.add_argument("--json", type=pathlib.Path, default=REPORT, help="where the report goes")
-    options = parser.parse_args()
-    core, own_core = cores()
-    if own_core is None:
-        print("no two cores to pin to: server and load disturb each other, ratios say little")
-    else:
-        os.sched_setaffinity(0, {own_core})
-    versions = {name: version(name) for name in (REFERENCE, OURS)}
-    print(f"{'messages/s, medians':<34}{REFERENCE:>12}{OURS:>12}{'ratio':>8}{'load':>22}")
-    results = []
-    for scenario in SCENARIOS:
-        if options.only in scenario.name:
-            result = compare(scenario, options.rounds, options.seconds, core, options.engine)
-            print(row(result), flush=True)
-            results.append(result)
+    options = parse()
+    if options.list:
+        print("scenarios:", *(f"  {one.name:<20}{one.title}" for one in SCENARIOS), sep="\n")
+        print("peers:", *(f"  {one.name:<30}{one.title}" for one in PEERS.values()), sep="\n")
+        return
+    if options.engine:
+        os.environ["WIREBIRD_ENGINE"] = options.engine
+    scenarios = chosen_scenarios(options.only)
+    cores = Cores.choose()
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        launcher = Launcher(build(), cores, certificate(pathlib.Path(folder)), node_modules())
+        measuring = Measuring(launcher, options.seconds)
+        results = measure_all(measuring, launcher, scenarios, options)
     report = {
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "versions": versions,
-        "engine": options.engine,
+        "machine": machine(cores),
+        "peers": facts_of(results),
         "rounds": options.rounds,
         "seconds": options.seconds,
-        "results": results,
+        "took_s": time.monotonic() - start,
+        "results": results.rounds,
     }
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print(f"written to {options.json}")
+    show(scenarios, results, report)
+    path = options.json or REPORTS / time.strftime("%Y%m%d-%H%M%S.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(f"written to {path}, after {report['took_s']:.0f} s")
 
 
 if __name__ == "__main__":
