@@ -12,6 +12,7 @@ from .version import version as __version__
 
 if TYPE_CHECKING:
     from .asyncio.client import ClientConnection, connect, unix_connect
+    from .asyncio.handlers import Handler
     from .asyncio.router import Router, route, unix_route
     from .asyncio.server import Server, ServerConnection, basic_auth, broadcast, serve, unix_serve
     from .client import ClientProtocol
@@ -81,6 +82,7 @@ __all__ = [
     "ExtensionName",
     "ExtensionParameter",
     "Frame",
+    "Handler",
     "HeaderLineTooLong",
     "Headers",
     "HeadersLike",
@@ -145,6 +147,7 @@ _MODULES = {
         "connect",
         "unix_connect",
     ),
+    ".asyncio.handlers": ("Handler",),
     ".asyncio.router": (
         "Router",
         "route",

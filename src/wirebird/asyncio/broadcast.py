@@ -6,9 +6,11 @@ import traceback
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ..core.backlog import Held
 from ..core.rules import State
-from ..core.types import BytesLike, DataLike
-from ..exceptions import ConcurrencyError
+from ..core.types import DataLike
+from ..exceptions import ConcurrencyError, ConnectionClosed
+from .nowait import held_message
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -39,20 +41,13 @@ def broadcast(
         TypeError: the message is of another type.
         ExceptionGroup: with ``raise_exceptions``, for those it could not be sent to.
     """
-    if isinstance(message, str):
-        payload: BytesLike = message.encode()
-        is_text = text is not False
-    elif isinstance(message, BytesLike):
-        payload = bytes(message)
-        is_text = text is True
-    else:
-        raise TypeError(f"data must be str or bytes-like, not {type(message).__name__}")
+    held = held_message(message, text)
     exceptions: list[Exception] = []
     for connection in connections:
         if connection.state is not State.OPEN:
             continue
         try:
-            _send_at_once(connection, payload, is_text)
+            _send_at_once(connection, held)
         except Exception as exc:
             if raise_exceptions:
                 exceptions.append(exc)
@@ -64,19 +59,18 @@ def broadcast(
         raise ExceptionGroup("skipped broadcast", exceptions)
 
 
-def _send_at_once(connection: Connection, payload: BytesLike, is_text: bool) -> None:
+def _send_at_once(connection: Connection, held: Held) -> None:
     core = connection._core
     assert core is not None
     if core.is_sending_fragments:
         raise ConcurrencyError("sending a fragmented message")
     try:
-        if is_text:
-            core.send_text(payload)
-        else:
-            core.send_binary(payload)
+        connection._send_now(held)
         connection._flush()
         if connection._link_error is not None:
             raise connection._link_error
+    except ConnectionClosed:  # for this message: the policy for slow consumers
+        raise
     except Exception as exc:
         raise RuntimeError("failed to write message") from exc
 

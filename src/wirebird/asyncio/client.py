@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ..client import ClientProtocol, backoff, process_exception
 from ..core import redirects
+from ..core.backlog import SLOW_CONSUMER_BYTES, SlowConsumerPolicy
 from ..core.extensions.base import ClientExtensionFactory
 from ..core.fields import HeadersLike
 from ..core.headers import validate_subprotocols
@@ -24,6 +25,7 @@ from ..exceptions import InvalidStatus, SecurityError
 from ..extensions.permessage_deflate import enable_client_permessage_deflate
 from ..http11 import USER_AGENT
 from .connection import Connection
+from .handlers import HandlerLike, handler_maker
 from .tunnel import open_transport
 
 __all__ = ["ClientConnection", "connect", "unix_connect"]
@@ -67,7 +69,7 @@ class ClientConnection(Connection):
             write_timeout=write_timeout,
             max_fragments=max_fragments,
         )
-        self._responded: asyncio.Future[None] = self.loop.create_future()
+        self._responded: asyncio.Future[None] | None = self.loop.create_future()
 
     async def handshake(
         self,
@@ -84,6 +86,7 @@ class ClientConnection(Connection):
             InvalidHandshake: the server refused, or its response cannot be accepted.
             ValueError: something cannot stand in a head.
         """
+        assert self._responded is not None, "the handshake can be done once"
         self.request = self.protocol.connect()
         if additional_headers is not None:
             self.request.headers.update(additional_headers)
@@ -92,6 +95,7 @@ class ClientConnection(Connection):
         self.protocol.send_request(self.request)
         self._flush()
         await self._responded
+        self._responded = None
         if self.protocol.handshake_exc is not None:
             raise self.protocol.handshake_exc
 
@@ -102,10 +106,10 @@ class ClientConnection(Connection):
         if self.protocol.connection is not None:
             self._opened()
             self._settle()
-        if (
-            self.protocol.connection is not None or self.protocol.handshake_exc is not None
-        ) and not self._responded.done():
-            self._responded.set_result(None)
+        responded = self._responded
+        is_over = self.protocol.connection is not None or self.protocol.handshake_exc is not None
+        if responded is not None and is_over and not responded.done():
+            responded.set_result(None)
 
 
 class connect:
@@ -143,6 +147,14 @@ class connect:
         create_connection: makes the connection: a subclass of ``ClientConnection``.
         write_timeout: seconds without the server taking anything until it is cut.
         max_fragments: of an incoming message (1009).
+        slow_consumer: what happens to messages of ``broadcast`` and ``send_nowait`` when the
+            server does not take them: "close" closes the connection (1013), "drop-oldest" and
+            "drop-newest" drop messages, "conflate" keeps the newest only.
+        slow_consumer_bytes: that may wait beside ``write_limit``, 100 for each message included;
+            None for no limit.
+        handler: a class whose methods are called with what happens, made once for each
+            connection, or one object for all: see ``Handler``. Messages go there, and cannot be
+            received otherwise.
         engine: "python" or "native"; None for the default.
         kwargs: for the loop's ``create_connection``, such as ``ssl``, ``server_hostname``,
             ``host``, ``port`` and ``sock``; and with the prefix ``proxy_`` for the proxy's TLS.
@@ -153,6 +165,7 @@ class connect:
         InvalidHandshake: the opening handshake failed.
         TimeoutError: it took too long.
         ValueError: arguments contradict each other, or cannot stand in a head.
+        TypeError: the handler has no ``on_message``, or a method is a coroutine function.
     """
 
     def __init__(
@@ -179,6 +192,9 @@ class connect:
         create_connection: type[ClientConnection] | None = None,
         write_timeout: float | None = WRITE_TIMEOUT_S,
         max_fragments: int | None = MAX_FRAGMENTS,
+        slow_consumer: str = "close",
+        slow_consumer_bytes: int | None = SLOW_CONSUMER_BYTES,
+        handler: HandlerLike | None = None,
         engine: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -202,6 +218,10 @@ class connect:
         self.logger = logging.getLogger("wirebird.client") if logger is None else logger
         self.create_connection_kwargs = kwargs
         make_connection = ClientConnection if create_connection is None else create_connection
+        make_handler = None if handler is None else handler_maker(handler)
+        if handler is not None and make_handler is None:
+            raise TypeError(f"handler must have a method on_message, and {handler!r} has not")
+        policy = SlowConsumerPolicy(slow_consumer, slow_consumer_bytes)
 
         def factory(uri: WebSocketURI) -> ClientConnection:
             protocol = ClientProtocol(
@@ -222,6 +242,9 @@ class connect:
                 write_limit=write_limit,
             )
             protocol.configure(write_timeout_s=write_timeout, max_fragments=max_fragments)
+            connection._slow_consumer = policy
+            if make_handler is not None:
+                connection._use_callbacks(make_handler)
             return connection
 
         self._factory = factory

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import uuid
 import weakref
-from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -21,17 +21,19 @@ from ..core.http1 import Request, Response
 from ..core.inbound import Trace
 from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, CloseCode, Opcode, State
 from ..core.types import BytesLike, DataLike, LoggerLike, Subprotocol
-from ..exceptions import InvalidState, WebSocketException
+from ..exceptions import WebSocketException
 from ..protocol import Protocol
 from .broadcast import broadcast
 from .deadlines import Deadlines
+from .handlers import Callbacks
 from .link import TransportLink
+from .nowait import NowaitSender
 from .python_base import PythonConnectionBase
 
 __all__ = ["Connection", "broadcast"]
 
 
-class Connection(PythonConnectionBase, Hooks):
+class Connection(NowaitSender, PythonConnectionBase, Hooks):
     """A connection; use ``ClientConnection`` or ``ServerConnection``.
 
     Args:
@@ -239,6 +241,8 @@ class Connection(PythonConnectionBase, Hooks):
         finally:
             self._fragmented_send.set_result(None)
             self._fragmented_send = None
+            if self._backlog is not None:
+                self._network_drained()  # as far as it concerns what waited for the last fragment
 
     def _fail(self, code: int, reason: str, cause: BaseException | None) -> None:
         assert self._core is not None
@@ -262,10 +266,7 @@ class Connection(PythonConnectionBase, Hooks):
         if self._core is None:
             self.link.abort()
         else:
-            try:
-                self._core.close(code, reason, now=self.loop.time())
-            except InvalidState:
-                pass  # it is closing already
+            self._start_closing(self._core, code, reason)
             self._flush()
         await self.wait_closed()
 
@@ -319,16 +320,24 @@ class Connection(PythonConnectionBase, Hooks):
 
     # Hooks of the core
 
+    def ping_received(self, payload: bytes) -> None:
+        """See ``Hooks``."""
+        if self._callbacks is not None:
+            self._callbacks.ping_received(payload)
+
     def pong_received(self, payload: bytes, latency_s: float) -> None:
         """See ``Hooks``."""
         pong = self._pongs.pop(payload, None)
         if pong is not None and not pong.done():
             pong.set_result(latency_s)
+        if self._callbacks is not None:
+            self._callbacks.pong_received(payload)
 
     def close_received(self, close: Close) -> None:
         """See ``Hooks``."""
         if self.debug:
             self.logger.debug("= connection is %s", self.state.name)
+        self._drop_backlog()
 
     def failed(self, exc: BaseException) -> None:
         """See ``Hooks``."""
@@ -390,20 +399,32 @@ class Connection(PythonConnectionBase, Hooks):
             self._handshake_progressed()
         if self.debug:
             self.logger.debug("= connection is CLOSED")
-        for waiter in self._drain_waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        self._wake_senders()
+        self._drop_backlog()
         for pong in self._pongs.values():
             if not pong.done():
                 pong.set_exception(self.protocol.close_exc)
                 pong.exception()  # nobody has to look at it
         self._pongs.clear()
+        if self._callbacks is not None and self._core is not None:
+            self._callbacks.connection_lost()
 
     def _opened(self) -> None:
         """Take the core connection from the protocol, which has opened it."""
         self._flush()  # what the protocol still has goes first
-        self._core = self.protocol.connection
+        core = self._core = self.protocol.connection
+        assert core is not None
         self._deadlines.watch(self)
+        if self._callbacks is not None:
+            self._callbacks.open(core)
+
+    def _use_callbacks(self, make_handler: Callable[[], Any]) -> None:
+        """Hand messages to the methods of a handler, which is made when the connection is open."""
+        self._has_callbacks = self._is_receiving = True
+        self._callbacks = Callbacks(self, make_handler)
+
+    def _callbacks_ended(self) -> None:
+        """Called when the handler was told of the end."""
 
 
 async def _each(items: Iterable[DataLike]) -> AsyncIterable[DataLike]:

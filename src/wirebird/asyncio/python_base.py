@@ -7,10 +7,10 @@ from it. Everything that is a decision is the core's.
 from __future__ import annotations
 
 import asyncio
-import collections
 from collections.abc import AsyncIterator
 from typing import Literal, overload
 
+from ..core.backlog import Backlog
 from ..core.connection import NEED_MORE, SEND_EOF, Connection
 from ..core.rules import MAX_DISCARDED_BYTES, Opcode, State
 from ..core.types import BytesLike, Data, DataLike
@@ -37,23 +37,27 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
     protocol: Protocol
     link: Link
 
+    # What most connections never change is the class's, which costs each of them nothing.
+    _core: Connection | None = None
+    _is_receiving = False
+    _is_streaming = False
+    _readable: asyncio.Future[None] | None = None
+    _received_in_turn = 0
+    _is_flush_scheduled = False
+    _is_writing_paused = False
+    _drain_waiters: list[asyncio.Future[None]] | None = None
+    _fragmented_send: asyncio.Future[None] | None = None
+    _backlog: Backlog | None = None  # what was not begun, while the network takes nothing
+    _has_callbacks = False  # it hands messages to a handler's methods
+    _refused_bytes = 0  # that came behind a request which was refused
+    _link_error: Exception | None = None
+    _held_bytes = 0  # by the link, when we last looked
+
     def __init__(self, protocol: Protocol) -> None:
         self.protocol = protocol
         self.loop = asyncio.get_running_loop()
         self.connection_lost_waiter: asyncio.Future[None] = self.loop.create_future()
-        self._core: Connection | None = None
-        self._is_receiving = False
-        self._is_streaming = False
-        self._readable: asyncio.Future[None] | None = None
-        self._received_in_turn = 0
-        self._is_flush_scheduled = False
-        self._is_writing_paused = False
-        self._drain_waiters: collections.deque[asyncio.Future[None]] = collections.deque()
-        self._fragmented_send: asyncio.Future[None] | None = None
         self._receive_buffer = receive_buffer(self.loop)
-        self._refused_bytes = 0  # that came behind a request which was refused
-        self._link_error: Exception | None = None
-        self._held_bytes = 0  # by the link, when we last looked
 
     # Receiving
 
@@ -151,6 +155,8 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
 
     def _start_receiving(self, method: str) -> Connection:
         if self._is_receiving or self._is_streaming:
+            if self._has_callbacks:
+                raise ConcurrencyError(f"cannot call {method}: messages go to the handler")
             raise ConcurrencyError(
                 f"cannot call {method} while another coroutine "
                 f"is already running recv or recv_streaming"
@@ -204,6 +210,8 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
                 raise InvalidState(f"connection is {self.protocol.state.name.lower()}")
             if opcode is Opcode.CONT:
                 core.send_fragment(data, fin=fin)
+            elif self._backlog is not None:
+                await self._send_in_turn(opcode, data, fin, compress)
             elif opcode is Opcode.TEXT:
                 core.send_text(data, fin=fin, compress=compress)
             else:
@@ -236,11 +244,15 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
         """
         while self._is_writing_paused and not self.connection_lost_waiter.done():
             waiter = self.loop.create_future()
+            if self._drain_waiters is None:
+                self._drain_waiters = []
             self._drain_waiters.append(waiter)
             try:
                 await waiter
-            finally:
-                self._drain_waiters.remove(waiter)
+            except asyncio.CancelledError:
+                if self._drain_waiters is not None and waiter in self._drain_waiters:
+                    self._drain_waiters.remove(waiter)
+                raise
         if self.connection_lost_waiter.done():
             await self._raise_closed()
 
@@ -338,11 +350,30 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Note that the network has caught up."""
         self._is_writing_paused = False
-        for waiter in self._drain_waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        self._wake_senders()
         self._look_at_network()
         self._flush()
+        if self._backlog is not None or self._has_callbacks:
+            self._network_drained()
+
+    def _wake_senders(self) -> None:
+        """Let those who wait for the network look again."""
+        waiters, self._drain_waiters = self._drain_waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # What the other half does
+
+    async def _send_in_turn(
+        self, opcode: Opcode, data: DataLike, fin: bool, compress: bool | None
+    ) -> None:
+        """Send a message behind those that are held back."""
+        raise NotImplementedError
+
+    def _network_drained(self) -> None:
+        """Called when the network has caught up."""
+        raise NotImplementedError
 
     def _handshake_progressed(self) -> None:
         """Called when something came before the connection was open."""

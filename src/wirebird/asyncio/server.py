@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import http
 import logging
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from socket import socket
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
+from ..core.backlog import SLOW_CONSUMER_BYTES, SlowConsumerPolicy
 from ..core.close import Close
 from ..core.extensions.base import ServerExtensionFactory
 from ..core.headers import validate_subprotocols
@@ -23,6 +25,7 @@ from ..http11 import SERVER
 from ..server import ServerProtocol
 from .basic_auth import basic_auth
 from .connection import Connection, broadcast
+from .handlers import HandlerLike, handler_maker
 
 __all__ = [
     "Server",
@@ -36,6 +39,7 @@ __all__ = [
 # What a client may send behind a request that is not answered yet.
 _MAX_EARLY_BYTES = 64 * 1024
 
+_CoroutineHandler = Callable[["ServerConnection"], Awaitable[None]]
 ProcessRequest = Callable[
     ["ServerConnection", Request], Awaitable[Response | None] | Response | None
 ]
@@ -89,7 +93,7 @@ class ServerConnection(Connection):
         """Set by ``route``."""
         self.handler_kwargs: Mapping[str, Any]
         """Set by ``route``."""
-        self._requested: asyncio.Future[None] = self.loop.create_future()
+        self._requested: asyncio.Future[None] | None = self.loop.create_future()
 
     def respond(self, status: StatusLike, text: str) -> Response:
         """Make an HTTP response, for ``process_request`` and ``process_response`` to return.
@@ -111,7 +115,9 @@ class ServerConnection(Connection):
         Args:
             process_request, process_response, server_header: as for ``serve``.
         """
+        assert self._requested is not None, "the handshake can be done once"
         await self._requested
+        self._requested = None
         if self.request is None:
             return  # the client is gone, or was answered already: that was not a request
         response = await self._ask(process_request, self.request)
@@ -186,8 +192,18 @@ class ServerConnection(Connection):
         is_answered = self.protocol.handshake_exc is not None or self.protocol.reader.eof
         if is_answered:
             self._flush()
-        if (self.request is not None or is_answered) and not self._requested.done():
-            self._requested.set_result(None)
+        requested = self._requested
+        is_over = self.request is not None or is_answered
+        if requested is not None and is_over and not requested.done():
+            requested.set_result(None)
+
+    def _opened(self) -> None:
+        if self._callbacks is not None:
+            self.server.all_connections.add(self)
+        super()._opened()
+
+    def _callbacks_ended(self) -> None:
+        self.server._connection_ended(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport, and start the task that goes from handshake to handler."""
@@ -198,7 +214,12 @@ class ServerConnection(Connection):
 
     def _handler_done(self, task: asyncio.Task[None]) -> None:
         self.server.handler_tasks.discard(task)
-        self.link.abort()  # for a task that was cancelled before it began; else TCP has ended
+        self._abandon()  # for a task that was cancelled before it began; else TCP has ended
+
+    def _abandon(self) -> None:
+        """Leave nothing behind of a connection whose task is over, unless it needs none."""
+        if self._callbacks is None or self._core is None:
+            self.link.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end of the transport, and wake whoever waits."""
@@ -229,6 +250,7 @@ class Server:
         self.close_task: asyncio.Task[None] | None = None
         self.server: asyncio.Server
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ended: asyncio.Future[None] | None = None  # the last connection did, while we wait
 
     @property
     def connections(self) -> set[ServerConnection]:
@@ -297,8 +319,16 @@ class Server:
         await self.server.wait_closed()
         while self.handler_tasks:
             await asyncio.wait(self.handler_tasks)
+        while self.all_connections:  # those that have callbacks, and so no task
+            self._ended = self.get_loop().create_future()
+            await self._ended
         self._closed.set_result(None)
         self.logger.info("server closed")
+
+    def _connection_ended(self, connection: ServerConnection) -> None:
+        self.all_connections.discard(connection)
+        if self._ended is not None and not self.all_connections and not self._ended.done():
+            self._ended.set_result(None)
 
     async def wait_closed(self) -> None:
         """Wait until the server is closed, connections have ended and handlers have returned."""
@@ -328,7 +358,7 @@ class Server:
 
 
 def serve(
-    handler: Callable[[ServerConnection], Awaitable[None]],
+    handler: Callable[[ServerConnection], Awaitable[None]] | HandlerLike,
     host: str | None = None,
     port: int | None = None,
     *,
@@ -352,6 +382,8 @@ def serve(
     create_connection: type[ServerConnection] | None = None,
     write_timeout: float | None = WRITE_TIMEOUT_S,
     max_fragments: int | None = MAX_FRAGMENTS,
+    slow_consumer: str = "close",
+    slow_consumer_bytes: int | None = SLOW_CONSUMER_BYTES,
     engine: str | None = None,
     **kwargs: Any,
 ) -> Server:
@@ -363,8 +395,10 @@ def serve(
             await server.serve_forever()
 
     Args:
-        handler: called with each ``ServerConnection`` that is open; when it returns, the
-            connection is closed (1000), when it raises, too (1011).
+        handler: a coroutine function, called with each ``ServerConnection`` that is open; when it
+            returns, the connection is closed (1000), when it raises, too (1011). Or a class whose
+            methods are called with what happens, made once for each connection, or one object
+            with such methods for all: see ``Handler``.
         host: to listen on.
         port: to listen on.
         origins: values of Origin to accept, exact or as patterns; None among them accepts
@@ -391,8 +425,17 @@ def serve(
         create_connection: makes the connection: a subclass of ``ServerConnection``.
         write_timeout: seconds without the client taking anything until it is cut.
         max_fragments: of an incoming message (1009).
+        slow_consumer: what happens to messages of ``broadcast`` and ``send_nowait`` when a client
+            does not take them: "close" closes its connection (1013), "drop-oldest" and
+            "drop-newest" drop messages, "conflate" keeps the newest only.
+        slow_consumer_bytes: that may wait for one client beside ``write_limit``, 100 for each
+            message included; None for no limit.
         engine: "python" or "native"; None for the default.
         kwargs: for the loop's ``create_server``, such as ``ssl``, ``sock`` and ``start_serving``.
+
+    Raises:
+        TypeError: a method of the handler class is a coroutine function.
+        ValueError: arguments contradict each other.
     """
     if subprotocols is not None:
         validate_subprotocols(subprotocols)
@@ -405,6 +448,8 @@ def serve(
         kwargs.setdefault("ssl_handshake_timeout", open_timeout)
         kwargs.setdefault("ssl_shutdown_timeout", close_timeout)
     make_connection = ServerConnection if create_connection is None else create_connection
+    make_handler = handler_maker(handler)
+    policy = SlowConsumerPolicy(slow_consumer, slow_consumer_bytes)
 
     def factory() -> ServerConnection:
         def choose(
@@ -432,6 +477,9 @@ def serve(
             write_limit=write_limit,
         )
         protocol.configure(write_timeout_s=write_timeout, max_fragments=max_fragments)
+        connection._slow_consumer = policy
+        if make_handler is not None:
+            connection._use_callbacks(make_handler)
         return connection
 
     is_unix = kwargs.pop("unix", False)
@@ -442,58 +490,59 @@ def serve(
             return await loop.create_unix_server(factory, **kwargs)
         return await loop.create_server(factory, host, port, **kwargs)
 
-    async def run(connection: ServerConnection) -> None:
-        await _run_connection(
-            connection, handler, process_request, process_response, server_header, open_timeout
-        )
-
-    server = Server(create_server, run, logger)
-    return server
-
-
-async def _run_connection(
-    connection: ServerConnection,
-    handler: Callable[[ServerConnection], Awaitable[None]],
-    process_request: ProcessRequest | None,
-    process_response: ProcessResponse | None,
-    server_header: str | None,
-    open_timeout: float | None,
-) -> None:
-    """Take a connection from its opening handshake to its end; nothing of it is left behind."""
-    try:
+    async def open_connection(connection: ServerConnection) -> None:
         try:
             async with asyncio.timeout(open_timeout):
                 await connection.handshake(process_request, process_response, server_header)
         except TimeoutError:
             connection._give_up()
-        if connection._core is not None:
-            await _handle(connection, handler)
-        elif connection.state is State.CONNECTING:
+        if connection._core is None and connection.state is State.CONNECTING:
             # Refused: give the client time to read why.
             await asyncio.wait(
                 [connection.connection_lost_waiter], timeout=connection.close_timeout
             )
+
+    handle = None if make_handler is not None else cast(_CoroutineHandler, handler)
+    run = functools.partial(_run_connection, open_connection, handle)
+    server = Server(create_server, run, logger)
+    return server
+
+
+async def _run_connection(
+    open_connection: Callable[[ServerConnection], Awaitable[None]],
+    handle: _CoroutineHandler | None,
+    connection: ServerConnection,
+) -> None:
+    """Take a connection from its opening handshake to its end; nothing of it is left behind.
+
+    Nothing stands between this and the user's handler: each coroutine there costs each message.
+
+    Args:
+        open_connection: does the opening handshake.
+        handle: the user's handler; None where callbacks handle it, which need no task.
+        connection: that is to be opened.
+    """
+    try:
+        await open_connection(connection)
+        if handle is None or connection._core is None:
+            return
+        all_connections = connection.server.all_connections
+        all_connections.add(connection)
+        code = CloseCode.INTERNAL_ERROR
+        try:
+            await handle(connection)
+            code = CloseCode.NORMAL_CLOSURE
+        except Exception:
+            connection.logger.error("connection handler failed", exc_info=True)
+        finally:
+            try:
+                await connection.close(code)
+            finally:
+                all_connections.discard(connection)
     except Exception:
         connection.logger.error("opening handshake failed", exc_info=True)
     finally:
-        connection.link.abort()
-
-
-async def _handle(
-    connection: ServerConnection, handler: Callable[[ServerConnection], Awaitable[None]]
-) -> None:
-    """Run the handler of a connection that is open, and close it."""
-    all_connections = connection.server.all_connections
-    all_connections.add(connection)
-    try:
-        async with connection:
-            try:
-                await handler(connection)
-            except Exception:
-                connection.logger.error("connection handler failed", exc_info=True)
-                await connection.close(CloseCode.INTERNAL_ERROR)
-    finally:
-        all_connections.discard(connection)
+        connection._abandon()
 
 
 def _name_of(listening: socket) -> str:
@@ -505,7 +554,7 @@ def _name_of(listening: socket) -> str:
 
 
 def unix_serve(
-    handler: Callable[[ServerConnection], Awaitable[None]],
+    handler: Callable[[ServerConnection], Awaitable[None]] | HandlerLike,
     path: PathLike | None = None,
     **kwargs: Any,
 ) -> Server:
