@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from .asyncio.client import ClientConnection, connect, unix_connect
     from .asyncio.handlers import Handler
     from .asyncio.router import Router, route, unix_route
-    from .asyncio.server import Server, ServerConnection, basic_auth, broadcast, serve, unix_serve
+    from .asyncio.server import (
+        Server,
+        ServerConnection,
+        basic_auth,
+        broadcast,
+        broadcast_wait,
+        serve,
+        unix_serve,
+    )
     from .client import ClientProtocol
     from .datastructures import Headers, HeadersLike, MultipleValuesError
     from .exceptions import (
@@ -133,6 +141,7 @@ __all__ = [
     "__version__",
     "basic_auth",
     "broadcast",
+    "broadcast_wait",
     "connect",
     "route",
     "serve",
@@ -158,6 +167,7 @@ _MODULES = {
         "ServerConnection",
         "basic_auth",
         "broadcast",
+        "broadcast_wait",
         "serve",
         "unix_serve",
     ),

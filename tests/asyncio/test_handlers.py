@@ -414,7 +414,7 @@ async def test_an_error_at_the_end_is_logged(caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-@pytest.mark.parametrize("method", ["on_open", "on_message", "on_ping"])
+@pytest.mark.parametrize("method", ["on_message", "on_ping"])
 def test_what_ends_the_program_passes(kind: type[BaseException], method: str) -> None:
     class Ending(Recorder):
         pass

@@ -1,9 +1,10 @@
-"""Sending one message to many connections, without waiting for any of them."""
+"""Sending one message to many connections: it is encoded once, and nobody waits for others."""
 
 from __future__ import annotations
 
+import asyncio
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING
 
 from ..core.backlog import Held
@@ -15,7 +16,7 @@ from .nowait import held_message
 if TYPE_CHECKING:
     from .connection import Connection
 
-__all__ = ["broadcast"]
+__all__ = ["broadcast", "broadcast_wait"]
 
 
 def broadcast(
@@ -28,7 +29,9 @@ def broadcast(
     """Send a message to several connections at once.
 
     Connections that are not open are left out, and so are those in the middle of a fragmented
-    message. There is no backpressure: what a peer does not take waits in its buffer.
+    message. Nobody waits for a peer that does not keep up: what happens to its messages is said by
+    ``slow_consumer`` of ``serve`` and ``connect``, and by default its connection is closed (1013)
+    when 4 MB wait for it.
 
     Args:
         connections: to whom.
@@ -39,33 +42,93 @@ def broadcast(
 
     Raises:
         TypeError: the message is of another type.
-        ExceptionGroup: with ``raise_exceptions``, for those it could not be sent to.
+        ExceptionGroup: with ``raise_exceptions``, for those it could not be sent to. Those closed
+            for being slow have ConnectionClosed in it.
     """
     held = held_message(message, text)
-    exceptions: list[Exception] = []
+    failures = _Failures()
     for connection in connections:
         if connection.state is not State.OPEN:
             continue
         try:
-            _send_at_once(connection, held)
+            _send_at_once(connection, held, connection._send_now)
         except Exception as exc:
-            if raise_exceptions:
-                exceptions.append(exc)
-            else:
-                connection.logger.warning(
-                    "skipped broadcast: %s", traceback.format_exception_only(exc)[0].strip()
-                )
-    if exceptions:
-        raise ExceptionGroup("skipped broadcast", exceptions)
+            failures.add(connection, exc, is_logged=not raise_exceptions)
+    failures.raise_if(raise_exceptions)
 
 
-def _send_at_once(connection: Connection, held: Held) -> None:
+async def broadcast_wait(
+    connections: Iterable[Connection],
+    message: DataLike,
+    *,
+    text: bool | None = None,
+    raise_exceptions: bool = False,
+) -> None:
+    """Send a message to several connections at once, and wait until each has taken it.
+
+    It is sent to all before anybody is waited for, so that a slow peer delays the return, and not
+    the others' message. Waiting is what ``await send`` does: until the network holds no more than
+    ``write_limit`` allows; ``slow_consumer`` does not apply.
+
+    Args:
+        connections, message, text, raise_exceptions: as for ``broadcast``.
+
+    Raises:
+        TypeError: the message is of another type.
+        ExceptionGroup: with ``raise_exceptions``, for those it could not be sent to, or that were
+            lost meanwhile (ConnectionClosed).
+    """
+    held = held_message(message, text)
+    failures = _Failures()
+    slow: list[tuple[Connection, Coroutine[object, object, None]]] = []
+    for connection in list(connections):
+        if connection.state is not State.OPEN:
+            continue
+        try:
+            if connection._backlog is not None:
+                _check_can_send(connection)
+                slow.append((connection, connection._send_frame(held.opcode, held.payload)))
+                continue
+            _send_at_once(connection, held, connection._frame)
+            if connection._is_writing_paused:
+                slow.append((connection, connection._drain()))
+        except Exception as exc:
+            failures.add(connection, exc, is_logged=not raise_exceptions)
+    outcomes = await asyncio.gather(*(waiting for _, waiting in slow), return_exceptions=True)
+    for (connection, _), outcome in zip(slow, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            failures.add(connection, outcome, is_logged=not raise_exceptions)
+    failures.raise_if(raise_exceptions)
+
+
+class _Failures:
+    """What went wrong, with some of many."""
+
+    def __init__(self) -> None:
+        self._exceptions: list[Exception] = []
+
+    def add(self, connection: Connection, exc: Exception, *, is_logged: bool) -> None:
+        self._exceptions.append(exc)
+        if is_logged:
+            connection.logger.warning(
+                "skipped broadcast: %s", traceback.format_exception_only(exc)[0].strip()
+            )
+
+    def raise_if(self, raises: bool) -> None:
+        if raises and self._exceptions:
+            raise ExceptionGroup("skipped broadcast", self._exceptions)
+
+
+def _check_can_send(connection: Connection) -> None:
     core = connection._core
-    assert core is not None
-    if core.is_sending_fragments:
+    if core is not None and core.is_sending_fragments:
         raise ConcurrencyError("sending a fragmented message")
+
+
+def _send_at_once(connection: Connection, held: Held, send: Callable[[Held], None]) -> None:
+    _check_can_send(connection)
     try:
-        connection._send_now(held)
+        send(held)
         connection._flush()
         if connection._link_error is not None:
             raise connection._link_error
@@ -77,3 +140,4 @@ def _send_at_once(connection: Connection, held: Held) -> None:
 
 # Where users of websockets look for it.
 broadcast.__module__ = "wirebird.asyncio.server"
+broadcast_wait.__module__ = "wirebird.asyncio.server"

@@ -23,14 +23,14 @@ from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, CloseCode, Opcode, Stat
 from ..core.types import BytesLike, DataLike, LoggerLike, Subprotocol
 from ..exceptions import WebSocketException
 from ..protocol import Protocol
-from .broadcast import broadcast
+from .broadcast import broadcast, broadcast_wait
 from .deadlines import Deadlines
 from .handlers import Callbacks
 from .link import TransportLink
 from .nowait import NowaitSender
 from .python_base import PythonConnectionBase
 
-__all__ = ["Connection", "broadcast"]
+__all__ = ["Connection", "broadcast", "broadcast_wait"]
 
 
 class Connection(NowaitSender, PythonConnectionBase, Hooks):

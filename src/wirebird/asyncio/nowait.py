@@ -147,7 +147,7 @@ class NowaitSender:
         if self._must_hold(core):
             self._hold(core, held)
         else:
-            self._frame(core, held)
+            self._frame(held)
 
     async def _send_in_turn(
         self, opcode: Opcode, data: DataLike, fin: bool, compress: bool | None
@@ -190,7 +190,7 @@ class NowaitSender:
             if isinstance(ticket, asyncio.Future) and ticket.done():
                 continue  # its sender does not wait any more
             try:
-                self._frame(core, held)
+                self._frame(held)
             except Exception as exc:  # of an extension: the core failed the connection, and said so
                 if isinstance(ticket, asyncio.Future):
                     ticket.set_exception(exc)
@@ -242,7 +242,9 @@ class NowaitSender:
         self._flush()
         raise core.close_exc
 
-    def _frame(self, core: Core, held: Held) -> None:
+    def _frame(self, held: Held) -> None:
+        """Send a message; raises as ``send_nowait``."""
+        core = self._open_core()
         send = core.send_text if held.opcode is Opcode.TEXT else core.send_binary
         send(held.payload, fin=held.fin, compress=held.compress)
 

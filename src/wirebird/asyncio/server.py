@@ -24,7 +24,7 @@ from ..extensions.permessage_deflate import enable_server_permessage_deflate
 from ..http11 import SERVER
 from ..server import ServerProtocol
 from .basic_auth import basic_auth
-from .connection import Connection, broadcast
+from .connection import Connection, broadcast, broadcast_wait
 from .handlers import HandlerLike, handler_maker
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "ServerConnection",
     "basic_auth",
     "broadcast",
+    "broadcast_wait",
     "serve",
     "unix_serve",
 ]
