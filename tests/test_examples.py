@@ -18,6 +18,7 @@ from tests.chromium import Chromium
 
 from wirebird.asyncio.client import connect
 from wirebird.asyncio.server import ServerConnection, serve
+from wirebird.exceptions import ConnectionClosedOK
 
 EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "examples"
 
@@ -113,6 +114,20 @@ async def test_chat() -> None:
                 await ann.send("hi")
                 assert [await ann.recv(), await bob.recv()] == ["ann: hi"] * 2
             assert await ann.recv() == "bob b has left"
+
+
+async def test_callbacks() -> None:
+    async with example("callbacks.py", "0") as server:
+        uri = await server.uri()
+        async with connect(uri) as one, connect(uri) as other:
+            assert await one.recv() == "1 here; /quit to leave"
+            assert await other.recv() == "2 here; /quit to leave"
+            await one.send("hi")
+            assert [await one.recv(), await other.recv()] == ["hi"] * 2
+            await one.send("/quit")
+            with pytest.raises(ConnectionClosedOK, match=r"1000 .* bye"):
+                await one.recv()
+            assert await other.recv() == "somebody has left (1000)"
 
 
 async def test_reconnect() -> None:
