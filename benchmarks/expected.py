@@ -9,6 +9,7 @@ from benchmarks.peers import LIMIT, WIREBIRD, WIREBIRD_CALLBACKS
 
 __all__ = ["EXPECTATIONS", "Expectation", "Judgement", "judge"]
 
+SAME = "same"
 BEST_PYTHON = ("picows-websockets", "websockets-uvloop", "aiohttp", "uvicorn")
 
 
@@ -20,7 +21,8 @@ class Expectation:
         title: for people.
         scenario: its name.
         bounds: for the coroutine and for the callback API.
-        against: peers; their best is compared with. Without any, the figure itself is judged.
+        against: peers; their best is compared with. SAME stands for the same API on this Python.
+            Without any, the figure itself is judged.
         at_most: whether the bound is an upper one.
         field: of the measurement; without ``against`` alone.
         ours: what is judged, for the coroutine and for the callback API.
@@ -98,6 +100,19 @@ EXPECTATIONS = (
         field="p99_ratio",
     ),
     Expectation("KB for a client that never reads", "never-reads", (4096, 4096), at_most=True),
+    Expectation(
+        "KB for a receiver that never reads", "never-reads-fanout", (4096, 4096), at_most=True
+    ),
+    *(
+        Expectation(
+            f"Python {version}, pipelined: of this Python's",
+            "pythons",
+            (0.8, 0.8),
+            against=(SAME,),
+            ours=(f"{WIREBIRD}@{version}", f"{WIREBIRD_CALLBACKS}@{version}"),
+        )
+        for version in ("3.12", "3.13")
+    ),
 )
 
 # By scenario, then by peer: the median of each figure; and the median ratio of two peers.
@@ -114,15 +129,13 @@ def judge(expectation: Expectation, medians: Medians, ratios: Ratios) -> Judgeme
         ratios: by scenario, then by our peer and another: medians over the rounds.
     """
 
-    def measured(ours: str) -> float | None:
+    def measured(ours: str, same: str) -> float | None:
         if not expectation.against:
             figures = medians.get(expectation.scenario, {}).get(ours, {})
             return figures.get(expectation.field)
         of_scenario = ratios.get(expectation.scenario, {})
-        found = [
-            of_scenario[ours, peer] for peer in expectation.against if (ours, peer) in of_scenario
-        ]
-        return min(found, default=None)
+        pairs = [(ours, same if peer == SAME else peer) for peer in expectation.against]
+        return min((of_scenario[pair] for pair in pairs if pair in of_scenario), default=None)
 
     first, second = expectation.ours
-    return Judgement(expectation, (measured(first), measured(second)))
+    return Judgement(expectation, (measured(first, WIREBIRD), measured(second, WIREBIRD_CALLBACKS)))

@@ -1,6 +1,6 @@
 /* The limit: a WebSocket server that does what none can leave out, and nothing else.
  *
- *   limit PORT [echo|fanout]
+ *   limit echo|fanout PORT
  *
  * One thread around epoll. It answers the opening handshake, unmasks what comes, and sends it back,
  * or to all; what one read brought goes out in one send. It checks nothing, knows no limits, no
@@ -303,13 +303,13 @@ static void run(void) {
 
 int main(int count, char **arguments) {
     struct rlimit limit;
-    if (count < 2) return 2;
-    is_fanout = count > 2 && !strcmp(arguments[2], "fanout");
+    if (count != 3) return 2;
+    is_fanout = !strcmp(arguments[1], "fanout");
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     epoll = epoll_create1(EPOLL_CLOEXEC);
-    listen_on(atoi(arguments[1]));
+    listen_on(atoi(arguments[2]));
     puts("READY");
     fflush(stdout);
     run();

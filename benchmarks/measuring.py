@@ -132,7 +132,7 @@ class Measuring:
     def _load_command(self, scenario: Scenario, server: Server, seconds: float) -> list[str]:
         return [
             str(self._launcher.programs.load),
-            *scenario.load,
+            *(word for word in scenario.load if word != "--deflate" or server.peer.deflates),
             *("--port", str(server.port), "--pid", str(server.pid)),
             *("--seconds", f"{seconds:g}", "--warm-up", f"{self._seconds / 4:g}"),
         ]

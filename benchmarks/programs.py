@@ -37,12 +37,12 @@ def _compile(sources: list[pathlib.Path], to: pathlib.Path) -> pathlib.Path:
     return to
 
 
-def build() -> Programs:
-    """Compile the programs in C; that takes a second."""
+def build(to: pathlib.Path = BUILD) -> Programs:
+    """Compile the programs in C into a folder; that takes a second."""
     here = ROOT / "benchmarks"
     return Programs(
-        load=_compile(sorted((here / "load").glob("*.c")), BUILD / "load"),
-        limit=_compile([here / "limit.c"], BUILD / "limit"),
+        load=_compile(sorted((here / "load").glob("*.c")), to / "load"),
+        limit=_compile([here / "limit.c"], to / "limit"),
     )
 
 

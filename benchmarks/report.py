@@ -48,15 +48,18 @@ class Results:
         reasons = [one["missing"] for one in rounds if "missing" in one]
         return reasons[-1] if reasons else None
 
-    def failures(self) -> list[str]:
-        """Return what came to nothing, a line each."""
-        found = []
-        for scenario, peers in self.rounds.items():
-            for peer in peers:
-                reason = self.missing(scenario, peer)
-                if reason is not None:
-                    found.append(f"{scenario}, {peer}: {reason}")
-        return found
+    def most_waited(self) -> float:
+        """Return the largest share of the time that a side waited for its core, of all scenarios.
+
+        Of a scenario it is the median: one measurement that was disturbed is no matter.
+        """
+        found = [0.0]
+        for peers in self.rounds.values():
+            measured = [one for rounds in peers.values() for one in rounds]
+            for field in ("server_waited", "load_waited"):
+                shares = [one[field] for one in measured if field in one]
+                found.append(statistics.median(shares) if shares else 0.0)
+        return max(found)
 
     def judgements(self) -> list[Judgement]:
         """Return what became of each expectation."""
@@ -92,7 +95,7 @@ def scenario_table(scenario: Scenario, results: Results) -> list[list[str]]:
     has_rates = scenario.kind in (Kind.RATE, Kind.CLIENT)
     head = [scenario.title, "a second" if has_rates else scenario.kind.value]
     if has_rates:
-        head += ["of the limit", "coroutines / it", "callbacks / it", "server", "load"]
+        head += ["of the limit", "coroutines / it", "callbacks / it", "server", "load", "us CPU"]
     rows = [head]
     ordered = sorted(
         names, key=lambda name: results.median(scenario.name, name) or 0, reverse=has_rates
@@ -108,6 +111,7 @@ def scenario_table(scenario: Scenario, results: Results) -> list[list[str]]:
             row.append(_median_ratio(results, scenario.name, name, LIMIT))
             row += [_median_ratio(results, scenario.name, ours, name) for ours in OURS]
             row += [_share(results, scenario.name, name, side) for side in _SIDES]
+            row.append(_cost(results, scenario.name, name))
         rows.append(row)
     return rows
 
@@ -118,6 +122,13 @@ _SIDES = ("server_busy", "load_busy")
 def _share(results: Results, scenario: str, name: str, field: str) -> str:
     median = results.median(scenario, name, field)
     return "" if median is None else f"{median:.0%}"
+
+
+def _cost(results: Results, scenario: str, name: str) -> str:
+    """Return what one message costs the server; other processes on its core matter less to that."""
+    busy = results.median(scenario, name, "server_busy")
+    rate = results.median(scenario, name)
+    return figure(busy / rate * 1e6) if busy is not None and rate else ""
 
 
 def _median_ratio(results: Results, scenario: str, name: str, other: str) -> str:

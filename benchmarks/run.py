@@ -23,14 +23,17 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from benchmarks.documents import write_documents  # noqa: E402
 from benchmarks.measuring import Failed, Measuring  # noqa: E402
 from benchmarks.peers import CLIENTS, PEERS  # noqa: E402
 from benchmarks.programs import build, node_modules  # noqa: E402
+from benchmarks.pythons import peers_on  # noqa: E402
 from benchmarks.report import Results, columns, expectations_table, scenario_table  # noqa: E402
 from benchmarks.scenarios import SCENARIOS, Kind, Scenario  # noqa: E402
 from benchmarks.servers import Cores, Fleet, Launcher, NotAvailable  # noqa: E402
 
 REPORTS = ROOT / "reports" / "bench"
+MOST_WAITED = 0.1
 QUICK_ROUNDS, QUICK_SECONDS = 2, 0.2
 
 
@@ -43,6 +46,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="scenarios, separated by commas")
     parser.add_argument("--peers", default="", help="peers, separated by commas, or all")
     parser.add_argument("--engine", help="python or native (default: Wirebird's choice)")
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="VERSION=PATH",
+        help="another interpreter to compare with this one; may be repeated",
+    )
+    parser.add_argument("--docs", action="store_true", help="write docs/benchmarks.md and charts")
     parser.add_argument("--json", type=pathlib.Path, help="where the report goes")
     parser.add_argument("--list", action="store_true", help="name scenarios and peers")
     options = parser.parse_args()
@@ -63,8 +74,11 @@ def chosen_scenarios(only: str) -> list[Scenario]:
 def chosen_peers(scenario: Scenario, asked: str) -> list[str]:
     """Return who takes part in a scenario."""
     known = CLIENTS if scenario.kind is Kind.CLIENT else PEERS
+    others = [name for name in PEERS if "@" in name]
+    if scenario.name == "pythons":
+        return [*scenario.peers, *others] if others else []
     if asked == "all":
-        return [name for name, peer in known.items() if peer.tls or not scenario.tls]
+        return [name for name in known if "@" not in name]
     names = [name for name in asked.split(",") if name]
     unknown = set(names) - {*PEERS, *CLIENTS}
     if unknown:
@@ -90,6 +104,12 @@ def take_turn(
         results.add(scenario.name, name, measured)
 
 
+def progress(text: str) -> None:
+    """Say what is being done, where somebody looks on."""
+    if sys.stderr.isatty():
+        print(f"\r{text:<60}\r", end="", file=sys.stderr, flush=True)
+
+
 def measure_all(
     measuring: Measuring, launcher: Launcher, scenarios: Sequence[Scenario], options: Any
 ) -> Results:
@@ -100,12 +120,12 @@ def measure_all(
         try:
             for scenario in scenarios:
                 if scenario.most_rounds is None or number < scenario.most_rounds:
-                    print(f"\rround {number + 1}: {scenario.name:<40}", end="", file=sys.stderr)
+                    progress(f"round {number + 1} of {options.rounds}: {scenario.name}")
                     peers = chosen_peers(scenario, options.peers)
                     take_turn(measuring, scenario, peers, number, fleet, results)
         finally:
             fleet.stop()
-    print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
+    progress("")
     return results
 
 
@@ -154,6 +174,9 @@ def facts_of(results: Results) -> dict[str, Any]:
 def show(scenarios: Sequence[Scenario], results: Results, report: dict[str, Any]) -> None:
     """Print the tables, and what else a reader must know."""
     for scenario in scenarios:
+        if scenario.name not in results.rounds:
+            print(f"{scenario.title}: not run\n")
+            continue
         print(columns(scenario_table(scenario, results)), end="\n\n")
     print(columns(expectations_table(results.judgements())), end="\n\n")
     for name, facts in report["peers"].items():
@@ -162,6 +185,9 @@ def show(scenarios: Sequence[Scenario], results: Results, report: dict[str, Any]
     print(f"{where['system']}, {where['processor']}, Python {where['python']}")
     print(f"{report['rounds']} rounds of {report['seconds']:g} s; ratios are medians of rounds.")
     print("Absolute figures mean nothing elsewhere: only ratios of one run can be compared.")
+    waited = results.most_waited()
+    if waited > MOST_WAITED:
+        print(f"Other processes had the cores up to {waited:.0%} of the time: ratios are rough.")
     if not where["pinned"]:
         print("No two cores to pin to: server and load disturb each other, ratios say little.")
 
@@ -177,6 +203,8 @@ def main() -> None:
         os.environ["WIREBIRD_ENGINE"] = options.engine
     scenarios = chosen_scenarios(options.only)
     cores = Cores.choose()
+    for asked in options.python:
+        PEERS.update({peer.name: peer for peer in peers_on(asked)})
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         launcher = Launcher(build(), cores, certificate(pathlib.Path(folder)), node_modules())
@@ -191,6 +219,8 @@ def main() -> None:
         "results": results.rounds,
     }
     show(scenarios, results, report)
+    if options.docs:
+        write_documents(ROOT / "docs", results, report)
     path = options.json or REPORTS / time.strftime("%Y%m%d-%H%M%S.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

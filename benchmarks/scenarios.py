@@ -46,7 +46,7 @@ class Scenario:
     @property
     def mode(self) -> str:
         """What the server does: "echo" or "fanout"."""
-        return "fanout" if self.load[0] == "fanout" else "echo"
+        return "fanout" if {"fanout", "--fanout"} & {*self.load} else "echo"
 
 
 _OURS = (WIREBIRD, WIREBIRD_CALLBACKS)
@@ -160,6 +160,13 @@ SCENARIOS = (
         _CLIENTS,
     ),
     Scenario(
+        "pythons",
+        "other Pythons: 100 connections, 64 messages deep, 32 B",
+        Kind.RATE,
+        ("echo", "--connections", "100", "--depth", "64"),
+        _OURS,
+    ),
+    Scenario(
         "idle",
         "memory of 5,000 idle connections, deflate offered",
         Kind.IDLE,
@@ -188,6 +195,14 @@ SCENARIOS = (
         "a client that sends 10 KB messages and never reads",
         Kind.NEVER,
         ("never", "--size", "10000", "--binary"),
+        (*_SAFE, LIMIT),
+        most_rounds=1,
+    ),
+    Scenario(
+        "never-reads-fanout",
+        "a receiver of 10 KB publications that never reads",
+        Kind.NEVER,
+        ("never", "--size", "10000", "--binary", "--fanout"),
         (*_SAFE, LIMIT),
         most_rounds=1,
     ),

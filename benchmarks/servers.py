@@ -61,11 +61,13 @@ class Server:
     """A server that runs.
 
     Args:
+        peer: which.
         process: with pipes, on a core.
         port: on which it listens.
     """
 
-    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+    def __init__(self, peer: Peer, process: subprocess.Popen[str], port: int) -> None:
+        self.peer = peer
         self.process = process
         self.port = port
         self.facts: dict[str, str] = {}
@@ -139,16 +141,13 @@ class Launcher:
         self._certificate = certificate
         self._node = node
 
-    def start(
-        self, peer: Peer, mode: str, *, tls: bool = False, python: str = sys.executable
-    ) -> Server:
+    def start(self, peer: Peer, mode: str, *, tls: bool = False) -> Server:
         """Start a server.
 
         Args:
             peer: which.
             mode: "echo" or "fanout".
             tls: whether it serves TLS.
-            python: the interpreter.
 
         Raises:
             NotAvailable: it does not start.
@@ -157,23 +156,22 @@ class Launcher:
             raise NotAvailable("no TLS here")
         port = free_port()
         environment = {**os.environ, **dict(peer.environment)}
-        command = self._command(peer, python, environment)
-        command += [mode, str(port)]
+        command = [*self._program(peer, environment), mode, str(port)]
         if tls:
             command += ["--tls", *map(str, self._certificate)]
         if peer.loop == "uvloop":
             command += ["--loop", "uvloop"]
         if peer.variant:
             command += ["--variant", peer.variant]
-        if not peer.module and peer.name == LIMIT:
-            command = [str(self.programs.limit), str(port), mode]
-        server = Server(launch(command, self.cores.server, environment), port)
+        server = Server(peer, launch(command, self.cores.server, environment), port)
         server.await_ready()
         return server
 
-    def _command(self, peer: Peer, python: str, environment: dict[str, str]) -> list[str]:
+    def _program(self, peer: Peer, environment: dict[str, str]) -> list[str]:
+        if peer.name == LIMIT:
+            return [str(self.programs.limit)]
         if peer.module:
-            return [python, "-m", f"benchmarks.peers.{peer.module}"]
+            return [peer.python or sys.executable, "-m", f"benchmarks.peers.{peer.module}"]
         if isinstance(self._node, str):
             raise NotAvailable(self._node)
         environment["BENCHMARK_NODE_MODULES"] = str(self._node)

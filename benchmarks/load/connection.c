@@ -49,10 +49,8 @@ static void shake_hands(stream_t *stream) {
         response[filled] = 0;
     } while (!check_response(response));
     if (strlen(strstr(response, "\r\n\r\n")) != 4) die("the server spoke first");
-    /* In idle mode a server may decline compression. */
-    if (options.deflate && strcmp(options.mode, "idle") &&
-        !strcasestr(response, "permessage-deflate"))
-        die("the server does not compress");
+    if (options.deflate != !!strcasestr(response, "permessage-deflate"))
+        die("the server did not agree on compression as it was asked to");
 }
 
 connection_t *open_connections(int count, const ring_t *ring) {

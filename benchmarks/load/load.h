@@ -18,6 +18,7 @@ typedef struct {
     double seconds, warm_up_s;
     bool binary, deflate, tls;
     bool announce; /* echo mode: say OPEN before what is measured */
+    bool fanout; /* never mode: the one that never reads does not send either */
     bool close; /* handshake mode: with the closing handshake */
     int pid;    /* of the server, 0 if not known */
 } options_t;
@@ -127,6 +128,7 @@ size_t receive(connection_t *connection);
 typedef void (*event_handler_t)(connection_t *connection, bool readable, bool writable);
 
 void watch(connection_t *connections, int count);
+void unwatch(connection_t *connection);
 /* Await what the connection's flags say, is_blocked and is_deaf. */
 void watch_again(connection_t *connection);
 /* Hand events out for a time; turn, unless NULL, is called after each batch of them. */

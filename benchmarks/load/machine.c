@@ -31,11 +31,11 @@ int64_t now_ns(void) {
     return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
 }
 
-/* Read a file of /proc about the server into text; return whether there is one. */
-static bool read_proc(const char *file, char *text, size_t room) {
+/* Read a file of /proc about a process into text; return whether there is one. */
+static bool read_proc(int pid, const char *file, char *text, size_t room) {
     char path[64];
-    snprintf(path, sizeof path, "/proc/%d/%s", options.pid, file);
-    FILE *stream = options.pid ? fopen(path, "r") : NULL;
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, file);
+    FILE *stream = pid ? fopen(path, "r") : NULL;
     if (!stream) return false;
     size_t size = fread(text, 1, room - 1, stream);
     text[size] = 0;
@@ -45,7 +45,7 @@ static bool read_proc(const char *file, char *text, size_t room) {
 
 long server_rss_kb(void) {
     char text[4096];
-    if (!read_proc("status", text, sizeof text)) die("the server's memory cannot be read");
+    if (!read_proc(options.pid, "status", text, sizeof text)) die("the server's memory cannot be read");
     char *line = strstr(text, "VmRSS:");
     if (!line) die("the server is gone");
     return strtol(line + 6, NULL, 10);
@@ -54,7 +54,7 @@ long server_rss_kb(void) {
 static double server_cpu_s(void) {
     char text[1024];
     unsigned long user = 0, system = 0;
-    if (!read_proc("stat", text, sizeof text)) return 0;
+    if (!read_proc(options.pid, "stat", text, sizeof text)) return 0;
     char *name_end = strrchr(text, ')');
     if (name_end)
         sscanf(name_end + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
@@ -69,32 +69,35 @@ static double own_cpu_s(void) {
     return seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
 }
 
-/* How long the server was ready to run and another process had its core. */
-static double server_waited_s(void) {
+/* How long a process was ready to run while another one had its core. */
+static double waited_s(int pid) {
     char text[256];
     unsigned long long ran = 0, waited = 0;
-    if (read_proc("schedstat", text, sizeof text)) sscanf(text, "%llu %llu", &ran, &waited);
+    if (read_proc(pid, "schedstat", text, sizeof text)) sscanf(text, "%llu %llu", &ran, &waited);
     return waited / 1e9;
 }
 
 static struct {
-    double server_s, waited_s, own_s;
+    double server_s, server_waited_s, own_s, own_waited_s;
     int64_t start;
 } meter;
 
 void start_meter(void) {
     meter.server_s = server_cpu_s();
-    meter.waited_s = server_waited_s();
+    meter.server_waited_s = waited_s(options.pid);
     meter.own_s = own_cpu_s();
+    meter.own_waited_s = waited_s(getpid());
     meter.start = now_ns();
 }
 
 void print_meter(uint64_t done) {
     double elapsed = (now_ns() - meter.start) / 1e9;
     if (!done) die("nothing was done in %.2f s", elapsed);
-    printf("{\"per_s\":%.2f,\"server_busy\":%.3f,\"server_waited\":%.3f,\"load_busy\":%.3f",
-           done / elapsed, (server_cpu_s() - meter.server_s) / elapsed,
-           (server_waited_s() - meter.waited_s) / elapsed, (own_cpu_s() - meter.own_s) / elapsed);
+    printf("{\"per_s\":%.2f,\"server_busy\":%.3f,\"server_waited\":%.3f,", done / elapsed,
+           (server_cpu_s() - meter.server_s) / elapsed,
+           (waited_s(options.pid) - meter.server_waited_s) / elapsed);
+    printf("\"load_busy\":%.3f,\"load_waited\":%.3f", (own_cpu_s() - meter.own_s) / elapsed,
+           (waited_s(getpid()) - meter.own_waited_s) / elapsed);
 }
 
 void sample(samples_t *samples, int64_t ns) {

@@ -6,7 +6,7 @@
  *   load idle      --port P  --connections N   --pid SERVER [--deflate]
  *   load handshake --port P  --connections N  [--close]
  *   load flood     --port P  --connections N   one more connection floods empty messages
- *   load never     --port P  --size S          --pid SERVER
+ *   load never     --port P  --size S          --pid SERVER  [--fanout]
  *
  * --announce prints OPEN before echoes are measured.
  * --seconds and --warm-up are the times of measuring and before it. Prints one JSON object, or
@@ -33,6 +33,7 @@ static void parse_flag(const char *name) {
     else if (!strcmp(name, "--deflate")) options.deflate = true;
     else if (!strcmp(name, "--tls")) options.tls = true;
     else if (!strcmp(name, "--announce")) options.announce = true;
+    else if (!strcmp(name, "--fanout")) options.fanout = true;
     else if (!strcmp(name, "--close")) options.close = true;
     else die("what is %s?", name);
 }

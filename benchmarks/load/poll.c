@@ -20,6 +20,8 @@ void watch(connection_t *connections, int count) {
     for (int i = 0; i < count; i++) control(&connections[i], EPOLL_CTL_ADD, EPOLLIN);
 }
 
+void unwatch(connection_t *connection) { control(connection, EPOLL_CTL_DEL, 0); }
+
 void watch_again(connection_t *connection) {
     control(connection, EPOLL_CTL_MOD,
             (connection->is_deaf ? 0 : EPOLLIN) | (connection->is_blocked ? EPOLLOUT : 0));

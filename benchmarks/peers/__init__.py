@@ -22,6 +22,7 @@ class Peer:
         environment: further variables.
         deflates: whether it negotiates permessage-deflate.
         tls: whether it serves TLS here.
+        python: the interpreter; "" for this one.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Peer:
     environment: tuple[tuple[str, str], ...] = ()
     deflates: bool = True
     tls: bool = True
+    python: str = ""
 
 
 _TRANSPORT = (("WIREBIRD_OWN_SOCKET", "0"),)
