@@ -47,6 +47,11 @@ class Connection(NowaitSender, PythonConnectionBase, Hooks):
         max_fragments: of an incoming message; None for no limit.
     """
 
+    # As in the engine's half: what is the class's costs an idle connection nothing.
+    _logger: LoggerLike | None = None
+    _pongs: dict[bytes, asyncio.Future[float]] | None = None
+    _trace: Trace | None = None
+
     def __init__(
         self,
         protocol: Protocol,
@@ -74,25 +79,37 @@ class Connection(NowaitSender, PythonConnectionBase, Hooks):
             write_timeout_s=write_timeout,
             now=self.loop.time(),
         )
-        # A proxy, or the logger would keep the connection alive.
-        protocol.logger = logging.LoggerAdapter(
-            cast(logging.Logger, protocol.logger), {"websocket": weakref.proxy(self)}
-        )
-        self.id: uuid.UUID = protocol.id
-        """Tells connections apart, in logs."""
-        self.logger: LoggerLike = protocol.logger
+        self._given_logger = protocol.logger
+        protocol.logger = self.logger
         self.debug = protocol.debug
         self.transport: asyncio.Transport
         self.request: Request | None = None
         """The request of the opening handshake."""
         self.response: Response | None = None
         """The response of the opening handshake."""
-        self._pongs: dict[bytes, asyncio.Future[float]] = {}
-        self._trace: Trace | None = None
         self._apply_trace()
         self._deadlines = Deadlines.of(self.loop)
 
     # What users ask
+
+    @property
+    def id(self) -> uuid.UUID:
+        """Tells connections apart, in logs."""
+        return self.protocol.id
+
+    @property
+    def logger(self) -> LoggerLike:
+        """The logger that was given, or the default; its records have ``websocket``."""
+        if self._logger is None:
+            # A proxy, or the logger would keep the connection alive.
+            self._logger = logging.LoggerAdapter(
+                cast(logging.Logger, self._given_logger), {"websocket": weakref.proxy(self)}
+            )
+        return self._logger
+
+    @logger.setter
+    def logger(self, logger: LoggerLike) -> None:
+        self._logger = self._given_logger = logger
 
     @property
     def local_address(self) -> Any:
@@ -295,6 +312,8 @@ class Connection(NowaitSender, PythonConnectionBase, Hooks):
         assert self._core is not None
         payload = self._core.ping(data, self.loop.time())
         pong: asyncio.Future[float] = self.loop.create_future()
+        if self._pongs is None:
+            self._pongs = {}
         self._pongs[payload] = pong
         self._flush()
         await self._drain()
@@ -327,7 +346,7 @@ class Connection(NowaitSender, PythonConnectionBase, Hooks):
 
     def pong_received(self, payload: bytes, latency_s: float) -> None:
         """See ``Hooks``."""
-        pong = self._pongs.pop(payload, None)
+        pong = None if self._pongs is None else self._pongs.pop(payload, None)
         if pong is not None and not pong.done():
             pong.set_result(latency_s)
         if self._callbacks is not None:
@@ -401,11 +420,11 @@ class Connection(NowaitSender, PythonConnectionBase, Hooks):
             self.logger.debug("= connection is CLOSED")
         self._wake_senders()
         self._drop_backlog()
-        for pong in self._pongs.values():
+        pongs, self._pongs = self._pongs, None
+        for pong in (pongs or {}).values():
             if not pong.done():
                 pong.set_exception(self.protocol.close_exc)
                 pong.exception()  # nobody has to look at it
-        self._pongs.clear()
         if self._callbacks is not None and self._core is not None:
             self._callbacks.connection_lost()
 
@@ -414,6 +433,9 @@ class Connection(NowaitSender, PythonConnectionBase, Hooks):
         self._flush()  # what the protocol still has goes first
         core = self._core = self.protocol.connection
         assert core is not None
+        if not self.debug and self._logger is self.protocol.logger:
+            # From here on the protocol logs nothing, and the connection seldom.
+            self.protocol.logger, self._logger = self._given_logger, None
         self._deadlines.watch(self)
         if self._callbacks is not None:
             self._callbacks.open(core)
