@@ -802,7 +802,7 @@ async def test_an_extension_that_fails_while_sending_ends_the_connection() -> No
         def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
             return frame
 
-    async with pair(compression=None) as (ours, theirs):
+    async with pair(compression=None, engine="python") as (ours, theirs):
         assert ours._core is not None
         ours._core._outbound.extensions = (Failing(),)
         with pytest.raises(LookupError, match="no word for it"):

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import uuid
 import weakref
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -19,21 +19,21 @@ from ..core.frames import Frame
 from ..core.hooks import Hooks
 from ..core.http1 import Request, Response
 from ..core.inbound import Trace
-from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, CloseCode, Opcode, State
-from ..core.types import BytesLike, DataLike, LoggerLike, Subprotocol
+from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, CloseCode, State
+from ..core.types import DataLike, LoggerLike, Subprotocol
 from ..exceptions import WebSocketException
 from ..protocol import Protocol
+from .base import ConnectionBase
 from .broadcast import broadcast, broadcast_wait
 from .deadlines import Deadlines
 from .handlers import Callbacks
 from .link import TransportLink
 from .nowait import NowaitSender
-from .python_base import PythonConnectionBase
 
 __all__ = ["Connection", "broadcast", "broadcast_wait"]
 
 
-class Connection(NowaitSender, PythonConnectionBase, Hooks):
+class Connection(NowaitSender, ConnectionBase, Hooks):
     """A connection; use ``ClientConnection`` or ``ServerConnection``.
 
     Args:
@@ -190,82 +190,6 @@ class Connection(NowaitSender, PythonConnectionBase, Hooks):
         else:
             await self.close(CloseCode.INTERNAL_ERROR)
 
-    async def send(
-        self,
-        message: DataLike | Iterable[DataLike] | AsyncIterable[DataLike],
-        *,
-        text: bool | None = None,
-        compress: bool | None = None,
-    ) -> None:
-        """Send a message; wait while the peer does not keep up.
-
-        Args:
-            message: str is sent as Text, bytes-like as Binary; an iterable or asynchronous
-                iterable of one of them as the fragments of one message.
-            text: True to send bytes-like (UTF-8) as Text, False to send str as Binary.
-            compress: False to leave this message uncompressed.
-
-        Raises:
-            ConnectionClosed: the connection is closed, or is lost meanwhile.
-            TypeError: the message, or a fragment, is of another type. In the middle of a
-                fragmented message that fails the connection (1011).
-        """
-        while self._fragmented_send is not None:
-            await asyncio.shield(self._fragmented_send)
-        if isinstance(message, (str, bytes, bytearray, memoryview)):
-            is_text = isinstance(message, str) if text is None else text
-            opcode = Opcode.TEXT if is_text else Opcode.BINARY
-            await self._send_frame(opcode, message, compress=compress)
-        elif isinstance(message, Mapping):
-            raise TypeError("data is a dict-like object; send its keys() to send these")
-        elif isinstance(message, AsyncIterable):
-            await self._send_fragments(message, text, compress)
-        elif isinstance(message, Iterable):
-            await self._send_fragments(_each(message), text, compress)
-        else:
-            raise TypeError(
-                f"data must be str, bytes-like, iterable, or async iterable, "
-                f"not {type(message).__name__}"
-            )
-
-    async def _send_fragments(
-        self, fragments: AsyncIterable[DataLike], text: bool | None, compress: bool | None
-    ) -> None:
-        iterator = aiter(fragments)
-        try:
-            fragment = await anext(iterator)
-        except StopAsyncIteration:
-            return
-        kind = _kind_of(fragment)
-        while self._fragmented_send is not None:  # which began while the iterator let us wait
-            await asyncio.shield(self._fragmented_send)
-        is_text = kind is str if text is None else text
-        self._fragmented_send = self.loop.create_future()
-        try:
-            opcode = Opcode.TEXT if is_text else Opcode.BINARY
-            await self._send_frame(opcode, fragment, fin=False, compress=compress)
-            async for fragment in iterator:
-                if _kind_of(fragment) is not kind:
-                    raise TypeError("all fragments must be str, or all bytes-like")
-                await self._send_frame(Opcode.CONT, fragment, fin=False)
-            await self._send_frame(Opcode.CONT, b"")
-        except BaseException as exc:
-            # The message cannot be completed, so nothing else can be sent.
-            core = self._core
-            if core is not None and core.is_sending_fragments and self.state is State.OPEN:
-                self._fail(CloseCode.INTERNAL_ERROR, "error in fragmented message", exc)
-            raise
-        finally:
-            self._fragmented_send.set_result(None)
-            self._fragmented_send = None
-            if self._backlog is not None:
-                self._network_drained()  # as far as it concerns what waited for the last fragment
-
-    def _fail(self, code: int, reason: str, cause: BaseException | None) -> None:
-        assert self._core is not None
-        self._core.fail(code, reason, now=self.loop.time(), cause=cause)
-        self._flush()
-
     async def close(
         self, code: CloseCode | int = CloseCode.NORMAL_CLOSURE, reason: str = ""
     ) -> None:
@@ -401,11 +325,14 @@ class Connection(NowaitSender, PythonConnectionBase, Hooks):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
-        self.transport = cast(asyncio.Transport, transport)
-        self.transport.set_write_buffer_limits(*self._write_limits)
-        self.link = TransportLink(self.transport, self.loop)
+        self._use_transport(cast(asyncio.Transport, transport))
         if self.protocol.connection is not None:  # the opening handshake was done elsewhere
             self._opened()
+
+    def _use_transport(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        transport.set_write_buffer_limits(*self._write_limits)
+        self.link = TransportLink(transport, self.loop)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end of the transport, and wake whoever waits."""
@@ -430,6 +357,9 @@ class Connection(NowaitSender, PythonConnectionBase, Hooks):
 
     def _opened(self) -> None:
         """Take the core connection from the protocol, which has opened it."""
+        taken = self._take_socket()
+        if taken is not None:
+            self._use_transport(taken)
         self._flush()  # what the protocol still has goes first
         core = self._core = self.protocol.connection
         assert core is not None
@@ -447,16 +377,3 @@ class Connection(NowaitSender, PythonConnectionBase, Hooks):
 
     def _callbacks_ended(self) -> None:
         """Called when the handler was told of the end."""
-
-
-async def _each(items: Iterable[DataLike]) -> AsyncIterable[DataLike]:
-    for item in items:
-        yield item
-
-
-def _kind_of(fragment: object) -> type:
-    if isinstance(fragment, str):
-        return str
-    if isinstance(fragment, BytesLike):
-        return bytes
-    raise TypeError(f"fragments must be str or bytes-like, not {type(fragment).__name__}")

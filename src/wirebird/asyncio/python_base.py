@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Literal, overload
+from typing import Literal, NoReturn, overload
 
 from ..core.backlog import Backlog
 from ..core.connection import NEED_MORE, SEND_EOF, Connection
@@ -18,6 +18,7 @@ from ..exceptions import ConcurrencyError, ConnectionClosed, ConnectionClosedOK,
 from ..protocol import Protocol
 from .link import Link
 from .receive_buffer import receive_buffer
+from .sending import MessageSender
 
 __all__ = ["PythonConnectionBase"]
 
@@ -27,7 +28,7 @@ _MESSAGES_PER_TURN = 64
 _BATCH_BYTES = 64 * 1024
 
 
-class PythonConnectionBase(asyncio.BufferedProtocol):
+class PythonConnectionBase(MessageSender, asyncio.BufferedProtocol):
     """Receives and sends for one connection.
 
     Args:
@@ -46,7 +47,6 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
     _is_flush_scheduled = False
     _is_writing_paused = False
     _drain_waiters: list[asyncio.Future[None]] | None = None
-    _fragmented_send: asyncio.Future[None] | None = None
     _backlog: Backlog | None = None  # what was not begun, while the network takes nothing
     _has_callbacks = False  # it hands messages to a handler's methods
     _refused_bytes = 0  # that came behind a request which was refused
@@ -188,6 +188,11 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
             self.loop.call_soon(self._settle)
         return True
 
+    async def _raise_at_end(self, exc: ConnectionClosed) -> NoReturn:
+        """Raise once TCP has ended."""
+        await asyncio.shield(self.connection_lost_waiter)
+        raise exc
+
     async def _give_way(self) -> None:
         """Let others run now and then. Nothing is taken yet, so being cancelled loses nothing."""
         self._received_in_turn = 0
@@ -298,6 +303,10 @@ class PythonConnectionBase(asyncio.BufferedProtocol):
         if self._core is None:
             return self.protocol.reader.eof
         return self._core.is_input_ended_by_peer
+
+    def _take_socket(self) -> asyncio.Transport | None:
+        """Take the socket from the transport; None where an engine leaves it there."""
+        return None
 
     # asyncio.BufferedProtocol
 

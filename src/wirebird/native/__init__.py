@@ -9,4 +9,10 @@ It may import ``core`` and ``exceptions`` alone. Read ``connection.pyx`` first.
     inbound.pyx     what comes in: scanner and reader
     outbound.pyx    what goes out: framing, and buffers that a socket takes as they are
     connection.pyx  the endpoint
+    poller.pyx      the sockets of a loop, and the turns in which they are served
+    sockets.pyx     a socket that the engine owns, as a transport
+    base.pyx        receiving and sending for asyncio
+    awaitable.h     awaitables that cost nothing when they need not wait
+    out_buffer.h    what waits to be sent
+    poll.h          epoll, kqueue
 """

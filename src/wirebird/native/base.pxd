@@ -1,0 +1,52 @@
+from .connection cimport HotConnection, Reader
+from .poller cimport Poller
+from .sockets cimport Owner, Socket
+
+
+cdef class ConnectionBase(Owner):
+    cdef object __weakref__
+    cdef public object loop, protocol, link, connection_lost_waiter
+    cdef public object _fragmented_send, _backlog, _readable
+    cdef public bint _is_receiving, _is_streaming, _is_writing_paused, _is_flush_scheduled
+    cdef object core
+    cdef HotConnection hot
+    cdef Socket sock
+    cdef Poller poller
+    cdef Waiter waiter
+    cdef unsigned long thread
+    cdef bint is_recv_plain  # no subclass has put another in its place
+    cdef bint in_feed  # what came is being handed out, from the top of the loop
+    cdef bint is_queued  # others go first
+    cdef int taken  # messages in this turn
+    cdef double turn_began
+
+    cdef int begin(self) except -1
+    cdef int finish(self) except -1
+    cdef bint has_had_its_turn(self) noexcept
+    cdef int sent(self) except -1
+
+
+cdef class Waiter(Reader):
+    cdef public object _asyncio_future_blocking
+    cdef ConnectionBase ws
+    cdef object callback, context, message
+    cdef bint is_cancelled
+
+
+cdef class Receive:
+    cdef ConnectionBase ws
+    cdef object decode
+    cdef object delegate
+    cdef int state
+    cdef bint is_iteration
+
+
+cdef class Send:
+    cdef ConnectionBase ws
+    cdef object message, text, compress
+    cdef object delegate
+    cdef int state
+
+
+cdef class Messages:
+    cdef ConnectionBase ws

@@ -1,0 +1,642 @@
+"""The hot half of a connection for asyncio: receiving, sending, and the bytes between.
+
+It stands before ``asyncio.python_base`` in the bases of a connection, does what is done for every
+message, and leaves the rest to it. Whoever waits in ``recv`` is resumed from where bytes come in:
+a task is told by what looks to it like a future, and runs at once instead of in the loop's next
+turn. So a message is parsed, handled and answered in one go, and the replies to all that came
+together go out together.
+"""
+
+import asyncio
+import os
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from cpython.object cimport PyObject
+from cpython.pythread cimport PyThread_get_thread_ident
+from libc.stdint cimport uint8_t
+
+from .connection cimport HotConnection, Reader
+from .outbound cimport wb_out_t
+from .poller cimport HEADROOM, RECEIVED_MAX, Poller, poller_of
+from .sockets cimport Owner, Socket, adopt
+
+from ..core.connection import NEED_MORE
+from ..exceptions import (
+    ConcurrencyError,
+    ConnectionClosed,
+    ConnectionClosedOK,
+    InvalidState,
+)
+
+cdef extern from "awaitable.h":
+    ctypedef void *sendfunc
+    int wb_make_awaitable(object type, sendfunc step) except -1
+    void wb_never_awaited(const char *name)
+
+cdef extern from "Python.h":
+    int PyIter_Send(PyObject *iterator, PyObject *value, PyObject **result) except -1
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
+    void Py_INCREF(PyObject *)
+    void Py_DECREF(PyObject *)
+
+cdef extern from *:
+    """
+    #include <time.h>
+    static void wb_raise(PyObject *exc) { PyErr_SetObject((PyObject *)Py_TYPE(exc), exc); }
+    #ifndef _WIN32
+    static double wb_time(void) {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    }
+    #else
+    static double wb_time(void) { return 0; }
+    #endif
+    """
+    void wb_raise(object exc)
+    double wb_time() nogil
+
+__all__ = ["ConnectionBase"]
+
+cdef object _NEED_MORE = NEED_MORE
+cdef object _CancelledError = asyncio.CancelledError
+
+cdef enum:
+    TEXT = 1
+    BINARY = 2
+    # Replies go out together, up to this size.
+    BATCH = 64 * 1024
+    # A connection hands out so many messages in a turn; the time is looked at now and then.
+    MESSAGES_PER_TURN = 256
+    MESSAGES_PER_LOOK = 32
+
+cdef double TURN_S = 0.00025
+
+cdef enum:
+    FRESH = 0
+    WAITING = 1
+    GAVE_WAY = 2
+    DELEGATING = 3
+    DONE = 4
+
+
+cdef class Waiter(Reader):
+    """What a task that waits in ``recv`` takes for a future."""
+
+    @property
+    def _loop(self):
+        return self.ws.loop
+
+    def get_loop(self):
+        """See ``asyncio.Future``."""
+        return self.ws.loop
+
+    def add_done_callback(self, callback, *, context=None):
+        """See ``asyncio.Future``; there is one task that waits."""
+        self.callback = callback
+        self.context = context
+
+    def remove_done_callback(self, callback):
+        """See ``asyncio.Future``."""
+        if self.callback is None or self.callback != callback:
+            return 0
+        self.callback = None
+        return 1
+
+    def cancel(self, msg=None):
+        """See ``asyncio.Future``: nothing was taken, so nothing is lost."""
+        if self.callback is None:
+            return False
+        self.is_cancelled = True
+        self.message = msg
+        self.is_waiting = False
+        self._call_soon()
+        return True
+
+    def cancelled(self):
+        """See ``asyncio.Future``."""
+        return self.is_cancelled
+
+    def done(self):
+        """See ``asyncio.Future``."""
+        return self.callback is None
+
+    def exception(self):
+        """See ``asyncio.Future``."""
+        return None
+
+    def result(self):
+        """See ``asyncio.Future``."""
+        if self.is_cancelled:
+            self.is_cancelled = False
+            message, self.message = self.message, None
+            raise _CancelledError() if message is None else _CancelledError(message)
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise StopIteration
+
+    def _call_soon(self):
+        callback, self.callback = self.callback, None
+        context, self.context = self.context, None
+        self.ws.loop.call_soon(callback, self, context=context)
+
+    cdef int ready(self) except -1:
+        """Resume the task: here and now, if this is the top of the loop."""
+        cdef ConnectionBase ws = self.ws
+        callback = self.callback
+        if callback is None:
+            return 0
+        if not ws.in_feed:
+            self._call_soon()
+            ws.loop.call_soon(ws._settle)
+            return 1
+        context = self.context
+        self.callback = self.context = None
+        if context is None:
+            callback(self)
+        else:
+            PyContext_Enter(context)
+            try:
+                callback(self)
+            finally:
+                PyContext_Exit(context)
+        return ws.is_queued
+
+
+cdef class ConnectionBase(Owner):
+    """Receives and sends for one connection."""
+
+    def __cinit__(self, *args, **kwargs):
+        self.thread = PyThread_get_thread_ident()
+        self.is_recv_plain = type(self).recv is _recv
+
+    @property
+    def _core(self):
+        return self.core
+
+    @_core.setter
+    def _core(self, core):
+        self.core = core
+        self.hot = core if isinstance(core, HotConnection) else None
+        if self.poller is None and self.hot is not None:
+            self.poller = poller_of(self.loop)
+
+    def _take_socket(self):
+        """Take the socket from the transport, where that can be, and return what is in its place.
+
+        Returns:
+            A transport; None to go on with the one there is.
+        """
+        cdef Socket taken
+        if not isinstance(self.protocol.connection, HotConnection):
+            return None
+        if os.environ.get("WIREBIRD_OWN_SOCKET") == "0":
+            return None
+        taken = adopt(self.transport, self, self.loop)
+        if taken is None:
+            return None
+        self.sock = taken
+        self.poller = taken.poller
+        return taken
+
+    # Receiving
+
+    def recv(self, decode=None):
+        """Receive the next message; see ``asyncio.python_base``."""
+        cdef Receive op
+        if self.hot is None or PyThread_get_thread_ident() != self.thread:
+            return super().recv(decode)
+        op = Receive.__new__(Receive)
+        op.ws = self
+        op.decode = decode
+        return op
+
+    def __aiter__(self):
+        cdef Messages messages
+        if self.hot is None or not self.is_recv_plain:
+            return super().__aiter__()
+        messages = Messages.__new__(Messages)
+        messages.ws = self
+        return messages
+
+    cdef bint has_had_its_turn(self) noexcept:
+        """Count a message; whether others must go first now."""
+        self.taken += 1
+        if self.taken % MESSAGES_PER_LOOK:
+            return False
+        return self.taken >= MESSAGES_PER_TURN or wb_time() - self.turn_began > TURN_S
+
+    # Sending
+
+    def send(self, message, *, text=None, compress=None):
+        """Send a message; see ``asyncio.python_base``."""
+        cdef Send op
+        if self.hot is None or PyThread_get_thread_ident() != self.thread:
+            return super().send(message, text=text, compress=compress)
+        op = Send.__new__(Send)
+        op.ws = self
+        op.message = message
+        op.text = text
+        op.compress = compress
+        return op
+
+    cdef int sent(self) except -1:
+        """See to it that what was queued goes out, with whatever else is sent in this turn."""
+        cdef wb_out_t *out = self.hot.outb.out
+        cdef size_t batch = BATCH
+        if self.sock is not None and not self.in_feed and self.sock.high < batch:
+            batch = self.sock.high
+        if out is not NULL and out.total > batch:
+            return self.flush()
+        if not self.in_feed and not self.is_dirty:
+            self.poller.mark(self)
+        return 0
+
+    def _flush(self):
+        if self.hot is None:
+            super()._flush()
+        else:
+            self.flush()
+
+    cdef int flush(self) except -1:
+        """Give the network all there is."""
+        cdef wb_out_t *out
+        cdef size_t held
+        self._is_flush_scheduled = False
+        if self.sock is None or self.hot.outb.is_eof_waiting:
+            super(ConnectionBase, self)._flush()
+            return 0
+        while True:
+            out = self.hot.outb.out
+            if out is NULL:
+                return 0
+            self.hot.outb.out = NULL
+            self.sock.send(out)
+            held = self.sock.waiting()
+            if not held and not self.hot.outb.buffered:
+                return 0
+            # There may be room for something that was put off.
+            if self.hot.outb.holds(held, self.poller.time()):
+                self.hot._hooks.deadline_changed()
+
+    cdef int went(self) except -1:
+        self.hot.outb.holds(self.sock.waiting(), self.poller.time())
+        return 0
+
+    # Bytes
+
+    cdef int begin(self) except -1:
+        self.in_feed = True
+        self.taken = 0
+        self.turn_began = wb_time()
+        return 0
+
+    cdef int finish(self) except -1:
+        self.in_feed = False
+        if self.hot.outb.out is not NULL or self.hot.outb.is_eof_waiting:
+            self.flush()
+        return 0
+
+    cdef int came(self, uint8_t *data, size_t length) except -1:
+        self.begin()
+        try:
+            self.hot.receive(data, length, HEADROOM, self.poller.time())
+        finally:
+            self.finish()
+        return 0
+
+    cdef uint8_t *room(self, size_t *length) except? NULL:
+        return self.hot.inb.room(length)
+
+    cdef int came_in_place(self, size_t length) except -1:
+        self.begin()
+        try:
+            self.hot.received(length, self.poller.time())
+        finally:
+            self.finish()
+        return 0
+
+    cdef int go_on(self) except -1:
+        """Hand out what waited while others had their turn."""
+        cdef Waiter waiter = self.waiter
+        self.is_queued = False
+        if waiter is not None and waiter.callback is not None:
+            waiter.is_waiting = True
+        self.begin()
+        try:
+            if not self.hot.serve():
+                self.hot.settle_at(self.poller.time())
+        finally:
+            self.finish()
+        return 0
+
+    def get_buffer(self, sizehint):
+        """Give room for bytes to come."""
+        cdef size_t length = 0
+        cdef uint8_t *room
+        if self.hot is None:
+            return super().get_buffer(sizehint)
+        room = self.hot.inb.room(&length)
+        if room is NULL:
+            return self.poller.view
+        return PyMemoryView_FromMemory(<char *>room, length, 0x200)
+
+    def buffer_updated(self, Py_ssize_t nbytes):
+        """Take as many bytes from the room."""
+        cdef size_t length = 0
+        if self.hot is None:
+            super().buffer_updated(nbytes)
+            return
+        if self._held_bytes:
+            self._look_at_network()
+        if self.hot.inb.room(&length) is NULL:
+            self.came(self.poller.buffer + HEADROOM, nbytes)
+        else:
+            self.came_in_place(nbytes)
+
+
+cdef object _recv = ConnectionBase.recv
+
+
+cdef class Messages:
+    """Iterates over the messages of a connection."""
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        cdef Receive op = Receive.__new__(Receive)
+        op.ws = self.ws
+        op.is_iteration = True
+        return op
+
+    async def aclose(self):
+        """There is nothing to close: messages that were not asked for stay where they are."""
+
+
+cdef class Receive:
+    """What ``recv`` returns: it acts when it is awaited, once, as a coroutine does."""
+
+    def __dealloc__(self):
+        if self.state == FRESH and not self.is_iteration:
+            wb_never_awaited(b"recv")
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise NotImplementedError  # the slot is replaced below
+
+    def send(self, value):
+        """See ``collections.abc.Coroutine``."""
+        return _send_to(self, value)
+
+    def throw(self, type, value=None, traceback=None):
+        """See ``collections.abc.Coroutine``: nothing was taken, so nothing is lost."""
+        cdef ConnectionBase ws = self.ws
+        cdef int state = self.state
+        if state == DELEGATING:
+            try:
+                return self.delegate.throw(type) if value is None else self.delegate.throw(type, value)
+            except BaseException:
+                self.state = DONE
+                raise
+        self._give_up()
+        if value is None:
+            value = type() if isinstance(type, _TYPE) else type
+        raise value
+
+    def close(self):
+        """See ``collections.abc.Coroutine``."""
+        if self.state == DELEGATING:
+            self.delegate.close()
+            self.state = DONE
+        self._give_up()
+
+    def _give_up(self):
+        cdef ConnectionBase ws = self.ws
+        if self.state in (WAITING, GAVE_WAY):
+            ws._is_receiving = False
+            if ws.waiter is not None:
+                ws.waiter.is_waiting = False
+        self.state = DONE
+
+
+cdef object _TYPE = type
+
+
+cdef int _receive_step(PyObject *op, PyObject *value, PyObject **result) noexcept:
+    result[0] = NULL
+    try:
+        return _receive(<Receive>op, result)
+    except BaseException as exc:
+        wb_raise(exc)
+        return -1
+
+
+cdef int _receive(Receive self, PyObject **result) except -2:
+    cdef ConnectionBase ws = self.ws
+    cdef int state = self.state
+    if state == DELEGATING:
+        return _delegated(self, result)
+    if state == DONE:
+        raise RuntimeError("cannot reuse already awaited coroutine")
+    if state == FRESH:
+        if ws._is_receiving or ws._is_streaming or ws.hot is None:
+            self.state = DONE
+            ws._start_receiving("recv")
+        ws._is_receiving = True
+        if ws.has_had_its_turn():
+            if ws.in_feed:
+                ws.is_queued = True
+                ws.poller.give_way(ws)
+                return _park(self, result)
+            ws.taken = 0
+            ws.turn_began = wb_time()
+            self.state = GAVE_WAY
+            Py_INCREF(<PyObject *>None)
+            result[0] = <PyObject *>None
+            return 1
+    try:
+        if not ws.in_feed:
+            ws.hot._now = ws.poller.time()
+        message = ws.hot.next(self.decode, False)
+    except ConnectionClosed as exc:
+        self.state = DELEGATING
+        self.delegate = ws._raise_at_end(exc)
+        return _delegated(self, result)
+    except BaseException:
+        self.state = DONE
+        ws._is_receiving = False
+        raise
+    if message is _NEED_MORE:
+        if not ws.in_feed:
+            ws.taken = 0
+            ws.flush()  # what was read may have failed the connection
+        return _park(self, result)
+    self.state = DONE
+    ws._is_receiving = False
+    Py_INCREF(<PyObject *>message)
+    result[0] = <PyObject *>message
+    return 0
+
+
+cdef int _park(Receive self, PyObject **result) except -2:
+    """Wait for the next message, or for our turn."""
+    cdef ConnectionBase ws = self.ws
+    cdef Waiter waiter = ws.waiter
+    if waiter is None:
+        waiter = Waiter.__new__(Waiter)
+        waiter.ws = ws
+        ws.waiter = waiter
+    self.state = WAITING
+    waiter.is_cancelled = False
+    waiter._asyncio_future_blocking = True
+    ws.hot.reader = waiter
+    waiter.is_waiting = not ws.is_queued
+    Py_INCREF(<PyObject *>waiter)
+    result[0] = <PyObject *>waiter
+    return 1
+
+
+cdef int _delegated(Receive self, PyObject **result) except -2:
+    """Wait until TCP has ended."""
+    cdef int how
+    try:
+        how = PyIter_Send(<PyObject *>self.delegate, <PyObject *>None, result)
+    except BaseException as exc:
+        self.state = DONE
+        self.ws._is_receiving = False
+        if self.is_iteration and isinstance(exc, ConnectionClosedOK):
+            raise StopAsyncIteration from None
+        raise
+    if how == 0:
+        self.state = DONE
+        self.ws._is_receiving = False
+    return how
+
+
+cdef object _send_to(object op, object value):
+    """``send`` of a coroutine."""
+    cdef PyObject *result = NULL
+    cdef int how = PyIter_Send(<PyObject *>op, <PyObject *>value, &result)
+    got = <object>result
+    Py_DECREF(result)
+    if how == 0:
+        raise StopIteration(got)
+    return got
+
+
+cdef class Send:
+    """What ``send`` returns: it acts when it is awaited, once, as a coroutine does."""
+
+    def __dealloc__(self):
+        if self.state == FRESH:
+            wb_never_awaited(b"send")
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise NotImplementedError  # the slot is replaced below
+
+    def send(self, value):
+        """See ``collections.abc.Coroutine``."""
+        return _send_to(self, value)
+
+    def throw(self, type, value=None, traceback=None):
+        """See ``collections.abc.Coroutine``."""
+        if self.state == DELEGATING:
+            try:
+                return self.delegate.throw(type) if value is None else self.delegate.throw(type, value)
+            except BaseException:
+                self.state = DONE
+                raise
+        self.state = DONE
+        if value is None:
+            value = type() if isinstance(type, _TYPE) else type
+        raise value
+
+    def close(self):
+        """See ``collections.abc.Coroutine``."""
+        if self.state == DELEGATING:
+            self.delegate.close()
+        self.state = DONE
+
+
+cdef int _send_step(PyObject *op, PyObject *value, PyObject **result) noexcept:
+    result[0] = NULL
+    try:
+        return _send(<Send>op, result)
+    except BaseException as exc:
+        wb_raise(exc)
+        return -1
+
+
+cdef int _send(Send self, PyObject **result) except -2:
+    cdef ConnectionBase ws = self.ws
+    cdef int opcode
+    cdef object message = self.message
+    cdef object text = self.text
+    if self.state == DELEGATING:
+        return _send_delegated(self, result)
+    if self.state == DONE:
+        raise RuntimeError("cannot reuse already awaited coroutine")
+    self.message = None
+    if type(message) is str:
+        opcode = BINARY if text is False else TEXT
+    elif type(message) is bytes:
+        opcode = TEXT if text is True else BINARY
+    else:
+        opcode = 0
+    if (
+        not opcode
+        or ws._fragmented_send is not None
+        or ws._backlog is not None
+        or ws.hot is None
+        or not ws.hot.halves.is_open
+        or ws.hot.outb.in_progress >= 0
+    ):
+        self.delegate = super(ConnectionBase, ws).send(message, text=text, compress=self.compress)
+        self.state = DELEGATING
+        return _send_delegated(self, result)
+    self.state = DONE
+    ws.hot.send(opcode, message, True, self.compress)
+    ws.sent()
+    if ws._is_writing_paused:
+        self.delegate = ws._drain()
+        self.state = DELEGATING
+        return _send_delegated(self, result)
+    Py_INCREF(<PyObject *>None)
+    result[0] = <PyObject *>None
+    return 0
+
+
+cdef int _send_delegated(Send self, PyObject **result) except -2:
+    cdef int how
+    try:
+        how = PyIter_Send(<PyObject *>self.delegate, <PyObject *>None, result)
+    except BaseException:
+        self.state = DONE
+        raise
+    if how == 0:
+        self.state = DONE
+    return how
+
+
+wb_make_awaitable(Receive, <sendfunc>_receive_step)
+wb_make_awaitable(Send, <sendfunc>_send_step)
