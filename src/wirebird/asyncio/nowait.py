@@ -95,17 +95,21 @@ class NowaitSender:
             opcode = Opcode.TEXT if text else Opcode.BINARY
         else:
             raise TypeError(f"data must be str or bytes-like, not {type(message).__name__}")
-        core = self._open_core()
-        if self._must_hold(core):
-            self._hold(core, held_message(message, text, compress))
+        core = self._core
+        if core is None or self._must_hold(core):
+            self._send_now(held_message(message, text, compress))
             return
         try:
             if opcode is Opcode.TEXT:
                 core.send_text(message, compress=compress)
             else:
                 core.send_binary(message, compress=compress)
-        finally:  # an extension that raises fails the connection
-            self._flush_soon(core)
+        except InvalidState:
+            raise core.close_exc from None
+        except Exception:
+            self._flush()  # an extension that raises fails the connection
+            raise
+        self._flush_soon(core)
 
     def close_nowait(
         self, code: CloseCode | int = CloseCode.NORMAL_CLOSURE, reason: str = ""
