@@ -1,0 +1,1 @@
+"""Measures Wirebird beside its peers; README.md says how, `scenarios.py` what."""

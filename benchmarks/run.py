@@ -110,6 +110,14 @@ def progress(text: str) -> None:
         print(f"\r{text:<60}\r", end="", file=sys.stderr, flush=True)
 
 
+def rounds_of(scenario: Scenario, options: argparse.Namespace) -> int:
+    """Return in how many rounds a scenario is measured."""
+    rounds: int = options.rounds
+    if scenario.most_rounds is None:
+        return rounds
+    return 1 if options.quick else min(rounds, scenario.most_rounds)
+
+
 def measure_all(
     measuring: Measuring, launcher: Launcher, scenarios: Sequence[Scenario], options: Any
 ) -> Results:
@@ -119,7 +127,7 @@ def measure_all(
         fleet = Fleet(launcher)
         try:
             for scenario in scenarios:
-                if scenario.most_rounds is None or number < scenario.most_rounds:
+                if number < rounds_of(scenario, options):
                     progress(f"round {number + 1} of {options.rounds}: {scenario.name}")
                     peers = chosen_peers(scenario, options.peers)
                     take_turn(measuring, scenario, peers, number, fleet, results)

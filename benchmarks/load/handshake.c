@@ -5,14 +5,14 @@
  */
 #include "load.h"
 
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { LARGEST_RESPONSE = 4096, MOST_EVENTS = 256, LONGEST_WAIT_MS = 5 };
 

@@ -5,8 +5,6 @@
  */
 #include "load.h"
 
-#include <stdlib.h>
-
 enum { EARLY = 10 };
 
 static uint64_t messages;
