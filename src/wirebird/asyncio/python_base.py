@@ -7,8 +7,8 @@ from it. Everything that is a decision is the core's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Literal, NoReturn, overload
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Literal, NoReturn, overload
 
 from ..core.backlog import Backlog
 from ..core.connection import NEED_MORE, SEND_EOF, Connection
@@ -303,6 +303,10 @@ class PythonConnectionBase(MessageSender, asyncio.BufferedProtocol):
         if self._core is None:
             return self.protocol.reader.eof
         return self._core.is_input_ended_by_peer
+
+    def _run_as_task(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start the task of a handler."""
+        return self.loop.create_task(coroutine)
 
     def _take_socket(self) -> asyncio.Transport | None:
         """Take the socket from the transport; None where an engine leaves it there."""

@@ -209,7 +209,7 @@ class ServerConnection(Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport, and start the task that goes from handshake to handler."""
         super().connection_made(transport)
-        task = self.loop.create_task(self.server.handler(self))
+        task = self._run_as_task(self.server.handler(self))
         self.server.handler_tasks.add(task)
         task.add_done_callback(self._handler_done)
 
@@ -429,7 +429,7 @@ def serve(
         slow_consumer: what happens to messages of ``broadcast`` and ``send_nowait`` when a client
             does not take them: "close" closes its connection (1013), "drop-oldest" and
             "drop-newest" drop messages, "conflate" keeps the newest only.
-        slow_consumer_bytes: that may wait for one client beside ``write_limit``, 100 for each
+        slow_consumer_bytes: that may wait for one client beside ``write_limit``, 150 for each
             message included; None for no limit.
         engine: "python" or "native"; None for the default.
         kwargs: for the loop's ``create_server``, such as ``ssl``, ``sock`` and ``start_serving``.

@@ -22,6 +22,7 @@ cdef class ConnectionBase(Owner):
 
     cdef int begin(self) except -1
     cdef int finish(self) except -1
+    cdef int clear(self) except -1
     cdef bint has_had_its_turn(self) noexcept
     cdef int sent(self) except -1
 
@@ -31,6 +32,18 @@ cdef class Waiter(Reader):
     cdef ConnectionBase ws
     cdef object callback, context, message
     cdef bint is_cancelled
+    cdef bint is_running  # its task is, without knowing that it was woken
+    cdef Driver driver  # of the task, if that is ours
+
+    cdef int run(self) except -1
+
+
+cdef class Driver:
+    cdef ConnectionBase ws
+    cdef object coroutine
+    cdef public object task
+    cdef int outcome
+    cdef object pending
 
 
 cdef class Receive:

@@ -61,6 +61,9 @@ cdef extern from *:
 __all__ = ["ConnectionBase"]
 
 cdef object _NEED_MORE = NEED_MORE
+cdef object _enter_task, _leave_task
+cdef object _current_task = asyncio.current_task
+cdef bint _has_eager_tasks = hasattr(asyncio, "eager_task_factory")
 cdef object _CancelledError = asyncio.CancelledError
 
 cdef enum:
@@ -73,6 +76,13 @@ cdef enum:
     MESSAGES_PER_LOOK = 32
 
 cdef double TURN_S = 0.00025
+
+# What PyIter_Send says; and that nothing was said yet.
+cdef enum:
+    RETURNED = 0
+    YIELDED = 1
+    RAISED = -1
+    NOTHING = 2
 
 cdef enum:
     FRESH = 0
@@ -111,8 +121,9 @@ cdef class Waiter(Reader):
             return False
         self.is_cancelled = True
         self.message = msg
-        self.is_waiting = False
-        self._call_soon()
+        if not self.is_running:
+            self.is_waiting = False
+            self._call_soon()
         return True
 
     def cancelled(self):
@@ -159,16 +170,145 @@ cdef class Waiter(Reader):
             ws.loop.call_soon(ws._settle)
             return 1
         context = self.context
-        self.callback = self.context = None
         if context is None:
+            self.callback = None
             callback(self)
-        else:
-            PyContext_Enter(context)
-            try:
+            return ws.is_queued
+        PyContext_Enter(context)
+        try:
+            if self.driver is None or self.driver.task is None:
+                self.callback = self.context = None
                 callback(self)
-            finally:
-                PyContext_Exit(context)
+            else:
+                self.run()
+        finally:
+            PyContext_Exit(context)
         return ws.is_queued
+
+    cdef int run(self) except -1:
+        """Run the coroutine of our task, as that task, without telling it.
+
+        As long as the coroutine comes back to wait here, there is nothing to tell: the task is
+        waiting for us anyway. Whatever else it does, the task is woken to see.
+        """
+        cdef Driver driver = self.driver
+        cdef object loop = self.ws.loop
+        cdef object task = driver.task
+        cdef PyObject *result = NULL
+        cdef object error = None
+        cdef object pending = None
+        cdef int how
+        _enter_task(loop, task)
+        self.is_running = True
+        try:
+            how = PyIter_Send(<PyObject *>driver.coroutine, <PyObject *>None, &result)
+        except BaseException as exc:
+            how = RAISED
+            error = exc
+        finally:
+            self.is_running = False
+            _leave_task(loop, task)
+        if how == RAISED:
+            pending = error
+        else:
+            pending = <object>result
+            Py_DECREF(result)
+        if how == YIELDED and pending is self:
+            self._asyncio_future_blocking = False
+            if self.is_cancelled:  # by its own task
+                self.is_waiting = False
+                self._call_soon()
+            return 0
+        self.driver = None
+        callback, self.callback = self.callback, None
+        self.context = None
+        message, self.message = self.message, None
+        is_cancelled, self.is_cancelled = self.is_cancelled, False
+        if is_cancelled and how == RETURNED:
+            how = RAISED  # as a task does that is cancelled before its coroutine ends
+            pending = _CancelledError() if message is None else _CancelledError(message)
+        driver.outcome = how
+        driver.pending = pending
+        callback(self)
+        if is_cancelled and how == YIELDED:
+            # What it waits for now must hear of it; it is one cancellation, not two.
+            task.cancel(message)
+            task.uncancel()
+        return 0
+
+
+cdef class Driver:
+    """The coroutine that a handler's task sees: it lets the handler's own be run by ``Waiter``."""
+
+    def __init__(self, ConnectionBase ws, coroutine):
+        self.ws = ws
+        self.coroutine = coroutine
+        self.outcome = NOTHING
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise NotImplementedError  # the slot is replaced below
+
+    def send(self, value):
+        """See ``collections.abc.Coroutine``."""
+        return _send_to(self, value)
+
+    def throw(self, type, value=None, traceback=None):
+        """See ``collections.abc.Coroutine``."""
+        cdef Waiter waiter = self.ws.waiter
+        self.outcome = NOTHING
+        self.pending = None
+        if value is None:
+            result = self.coroutine.throw(type)
+        else:
+            result = self.coroutine.throw(type, value)
+        if waiter is not None and result is waiter:
+            waiter.driver = self
+        return result
+
+    def close(self):
+        """See ``collections.abc.Coroutine``."""
+        self.outcome = NOTHING
+        self.pending = None
+        self.coroutine.close()
+
+    def __getattr__(self, name):
+        if name.startswith("cr_") or name in ("__name__", "__qualname__"):
+            return getattr(self.coroutine, name)
+        raise AttributeError(name)
+
+
+cdef int _drive_step(PyObject *op, PyObject *value, PyObject **result) noexcept:
+    result[0] = NULL
+    try:
+        return _drive(<Driver>op, value, result)
+    except BaseException as exc:
+        wb_raise(exc)
+        return -1
+
+
+cdef int _drive(Driver self, PyObject *value, PyObject **result) except -2:
+    """Hand over what came of the coroutine while it ran by itself, or else run it."""
+    cdef Waiter waiter
+    cdef int how = self.outcome
+    if how != NOTHING:
+        pending, self.pending = self.pending, None
+        self.outcome = NOTHING
+        if how == RAISED:
+            raise pending
+        Py_INCREF(<PyObject *>pending)
+        result[0] = <PyObject *>pending
+        return how
+    how = PyIter_Send(<PyObject *>self.coroutine, value, result)
+    waiter = self.ws.waiter
+    if how == YIELDED and waiter is not None and result[0] == <PyObject *>waiter:
+        waiter.driver = self
+    return how
 
 
 cdef class ConnectionBase(Owner):
@@ -227,12 +367,30 @@ cdef class ConnectionBase(Owner):
         messages.ws = self
         return messages
 
+    def _run_as_task(self, coroutine):
+        """Start the task of a handler, one whose coroutine we can run ourselves."""
+        cdef Driver driver
+        if _enter_task is None:
+            return self.loop.create_task(coroutine)
+        driver = Driver(self, coroutine)
+        task = driver.task = self.loop.create_task(driver)
+        return task
+
     cdef bint has_had_its_turn(self) noexcept:
         """Count a message; whether others must go first now."""
+        cdef double now
         self.taken += 1
         if self.taken % MESSAGES_PER_LOOK:
             return False
-        return self.taken >= MESSAGES_PER_TURN or wb_time() - self.turn_began > TURN_S
+        now = wb_time()
+        if not self.turn_began:
+            self.turn_began = now
+        return self.taken >= MESSAGES_PER_TURN or now - self.turn_began > TURN_S
+
+    cdef int clear(self) except -1:
+        self.taken = 0
+        self.turn_began = 0
+        return 0
 
     # Sending
 
@@ -295,8 +453,7 @@ cdef class ConnectionBase(Owner):
 
     cdef int begin(self) except -1:
         self.in_feed = True
-        self.taken = 0
-        self.turn_began = wb_time()
+        self.clear()
         return 0
 
     cdef int finish(self) except -1:
@@ -462,8 +619,7 @@ cdef int _receive(Receive self, PyObject **result) except -2:
                 ws.is_queued = True
                 ws.poller.give_way(ws)
                 return _park(self, result)
-            ws.taken = 0
-            ws.turn_began = wb_time()
+            ws.clear()
             self.state = GAVE_WAY
             Py_INCREF(<PyObject *>None)
             result[0] = <PyObject *>None
@@ -482,7 +638,7 @@ cdef int _receive(Receive self, PyObject **result) except -2:
         raise
     if message is _NEED_MORE:
         if not ws.in_feed:
-            ws.taken = 0
+            ws.clear()
             ws.flush()  # what was read may have failed the connection
         return _park(self, result)
     self.state = DONE
@@ -500,8 +656,14 @@ cdef int _park(Receive self, PyObject **result) except -2:
         waiter = Waiter.__new__(Waiter)
         waiter.ws = ws
         ws.waiter = waiter
+    if not waiter.is_running:
+        waiter.is_cancelled = False
+        waiter.driver = None
+    elif _has_eager_tasks and _current_task(ws.loop) is not waiter.driver.task:
+        # The task that is being run has started another, which has come here at once.
+        waiter = ws.waiter = Waiter.__new__(Waiter)
+        waiter.ws = ws
     self.state = WAITING
-    waiter.is_cancelled = False
     waiter._asyncio_future_blocking = True
     ws.hot.reader = waiter
     waiter.is_waiting = not ws.is_queued
@@ -638,5 +800,27 @@ cdef int _send_delegated(Send self, PyObject **result) except -2:
     return how
 
 
+def _tasks_can_be_entered():
+    """Whether this Python lets a task be run by others than itself, by its private functions."""
+    try:
+        from asyncio.tasks import _enter_task, _leave_task
+
+        loop, task = object(), object()
+        _enter_task(loop, task)
+        try:
+            is_entered = asyncio.current_task(loop) is task
+        finally:
+            _leave_task(loop, task)
+        return is_entered and asyncio.current_task(loop) is None
+    except Exception:
+        return False
+
+
+if _tasks_can_be_entered():
+    from asyncio.tasks import _enter_task, _leave_task
+else:
+    _enter_task = _leave_task = None
+
+wb_make_awaitable(Driver, <sendfunc>_drive_step)
 wb_make_awaitable(Receive, <sendfunc>_receive_step)
 wb_make_awaitable(Send, <sendfunc>_send_step)
