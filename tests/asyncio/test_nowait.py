@@ -33,7 +33,7 @@ from wirebird.core.frames import Frame
 from wirebird.core.types import ExtensionName
 from wirebird.exceptions import ConnectionClosedError, ConnectionClosedOK
 
-OVERHEAD = 100
+OVERHEAD = 150
 SMALL = 4096
 FILLER = bytes(20_000)
 

@@ -17,7 +17,7 @@ from wirebird.core.backlog import (
 )
 from wirebird.core.rules import Opcode
 
-OVERHEAD = 100
+OVERHEAD = 150
 
 
 def held(payload: bytes, ticket: object | None = None) -> Held:

@@ -150,7 +150,7 @@ class connect:
         slow_consumer: what happens to messages of ``broadcast`` and ``send_nowait`` when the
             server does not take them: "close" closes the connection (1013), "drop-oldest" and
             "drop-newest" drop messages, "conflate" keeps the newest only.
-        slow_consumer_bytes: that may wait beside ``write_limit``, 100 for each message included;
+        slow_consumer_bytes: that may wait beside ``write_limit``, 150 for each message included;
             None for no limit.
         handler: a class whose methods are called with what happens, made once for each
             connection, or one object for all: see ``Handler``. Messages go there, and cannot be

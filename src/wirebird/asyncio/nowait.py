@@ -52,6 +52,7 @@ class NowaitSender:
 
     protocol: Protocol
     loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
     _core: Core | None
     _backlog: Backlog | None
     _is_writing_paused: bool
@@ -187,7 +188,7 @@ class NowaitSender:
             self._drop_backlog()
             return
         while len(backlog) and not core.is_sending_fragments:
-            if self._is_writing_paused and not is_closing:
+            if (self._is_writing_paused and not is_closing) or self.transport.is_closing():
                 break
             held = backlog.next()
             ticket = held.ticket

@@ -21,7 +21,7 @@ __all__ = ["SLOW_CONSUMER_BYTES", "Backlog", "Held", "SlowConsumer", "SlowConsum
 SLOW_CONSUMER_BYTES = 4 * 2**20
 """What may wait for one peer by default."""
 
-_OVERHEAD_BYTES = 100
+_OVERHEAD_BYTES = 150
 """What a held message costs beside its payload: the objects around it."""
 
 
@@ -43,7 +43,7 @@ class SlowConsumerPolicy:
 
     Args:
         kind: name or value of ``SlowConsumer``'s members: "close", "drop-oldest", ...
-        max_bytes: that may be held for one peer, 100 for each message included; None for no limit.
+        max_bytes: that may be held for one peer, 150 for each message included; None for no limit.
 
     Raises:
         ValueError: there is no such policy, or the limit is negative.
