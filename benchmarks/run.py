@@ -34,7 +34,7 @@ from benchmarks.servers import Cores, Fleet, Launcher, NotAvailable  # noqa: E40
 
 REPORTS = ROOT / "reports" / "bench"
 MOST_WAITED = 0.1
-QUICK_ROUNDS, QUICK_SECONDS = 2, 0.2
+QUICK_ROUNDS, QUICK_SECONDS = 2, 0.15
 
 
 def parse() -> argparse.Namespace:
@@ -42,7 +42,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure Wirebird and its peers.")
     parser.add_argument("--rounds", type=int, help="turns of all peers (default 5)")
     parser.add_argument("--seconds", type=float, help="of a measurement (default 0.5)")
-    parser.add_argument("--quick", action="store_true", help="2 rounds of 0.2 s")
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 0.15 s")
     parser.add_argument("--only", default="", help="scenarios, separated by commas")
     parser.add_argument("--peers", default="", help="peers, separated by commas, or all")
     parser.add_argument("--engine", help="python or native (default: Wirebird's choice)")
