@@ -8,18 +8,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .nowait import NowaitSender
 from .python_base import PythonConnectionBase
 
-__all__ = ["ConnectionBase"]
+__all__ = ["ConnectionBase", "send_shared"]
 
 if TYPE_CHECKING:
-    ConnectionBase = PythonConnectionBase
+    from ..native.fanout import send_shared
+
+    class ConnectionBase(NowaitSender, PythonConnectionBase):
+        """What both have."""
+
 else:
     try:
         from ..native.base import ConnectionBase as NativeConnectionBase
+        from ..native.fanout import send_shared
     except ImportError:  # it was not built here
-        ConnectionBase = PythonConnectionBase
+
+        class ConnectionBase(NowaitSender, PythonConnectionBase):
+            """Python's alone."""
+
+        def send_shared(connections, opcode, payload):
+            """Leave all of them to be sent to one by one."""
+            return connections
+
     else:
 
-        class ConnectionBase(NativeConnectionBase, PythonConnectionBase):
+        class ConnectionBase(NativeConnectionBase, NowaitSender, PythonConnectionBase):
             """Both."""

@@ -11,6 +11,7 @@ from ..core.backlog import Held
 from ..core.rules import State
 from ..core.types import DataLike
 from ..exceptions import ConcurrencyError, ConnectionClosed
+from .base import send_shared
 from .nowait import held_message
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def broadcast(
     """
     held = held_message(message, text)
     failures = _Failures()
-    for connection in connections:
+    for connection in send_shared(connections, held.opcode, held.payload):
         if connection.state is not State.OPEN:
             continue
         try:

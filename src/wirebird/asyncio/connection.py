@@ -28,12 +28,11 @@ from .broadcast import broadcast, broadcast_wait
 from .deadlines import Deadlines
 from .handlers import Callbacks
 from .link import TransportLink
-from .nowait import NowaitSender
 
 __all__ = ["Connection", "broadcast", "broadcast_wait"]
 
 
-class Connection(NowaitSender, ConnectionBase, Hooks):
+class Connection(ConnectionBase, Hooks):
     """A connection; use ``ClientConnection`` or ``ServerConnection``.
 
     Args:

@@ -24,6 +24,7 @@ from ..exceptions import ConnectionClosed
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .python_base import Deliverer
 
 __all__ = ["Callbacks", "Handler", "HandlerLike", "handler_maker"]
 
@@ -133,6 +134,7 @@ class Callbacks:
         "_by_frame",
         "_connection",
         "_core",
+        "_deliverer",
         "_handler",
         "_has_ended",
         "_is_closed",
@@ -151,6 +153,7 @@ class Callbacks:
         self._handler: Any = None
         self._on_data: Callable[..., None]
         self._by_frame = False
+        self._deliverer: Deliverer | None = None
         self._has_ended = False  # there are no messages any more
         self._is_stopped = False  # a method raised: no more messages are wanted
         self._is_closed = False
@@ -174,6 +177,7 @@ class Callbacks:
         on_fragment = _method(self._handler, "on_fragment")
         self._by_frame = on_fragment is not None
         self._on_data = self._handler.on_message if on_fragment is None else on_fragment
+        self._deliverer = self._connection._deliverer(self, self._on_data, self._by_frame)
         self._call("on_open")
         self._deliver()
 
@@ -205,6 +209,8 @@ class Callbacks:
         Returns:
             Whether the rest is handed out later, and what is behind it is to be looked at then.
         """
+        if self._deliverer is not None:
+            return self._deliverer.deliver()
         ws, core, on_data, by_fragment = self._connection, self._core, self._on_data, self._by_frame
         take = core.next_fragment if by_fragment else core.next_message
         is_over = ws.connection_lost_waiter.done()
@@ -286,7 +292,7 @@ class Callbacks:
         try:
             self._call("on_close", ws.close_code, ws.close_reason)
         finally:
-            self._handler = None
+            self._handler = self._deliverer = None
             self._on_data = _ignore
             ws._callbacks_ended()
 

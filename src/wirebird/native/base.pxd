@@ -63,3 +63,10 @@ cdef class Send:
 
 cdef class Messages:
     cdef ConnectionBase ws
+
+
+cdef class Deliverer(Reader):
+    cdef ConnectionBase ws
+    cdef object callbacks, on_data
+
+    cdef int run(self) except -1

@@ -237,6 +237,61 @@ cdef class Waiter(Reader):
         return 0
 
 
+cdef class Deliverer(Reader):
+    """Hands messages to a callback; ``asyncio.handlers.Callbacks`` decides everything else."""
+
+    def deliver(self):
+        """Hand out messages; see ``asyncio.handlers.Callbacks``.
+
+        Returns:
+            Whether the rest is handed out later, and what is behind it is to be looked at then.
+        """
+        return self.run() == 1
+
+    cdef int ready(self) except -1:
+        return self.run()
+
+    cdef int run(self) except -1:
+        cdef ConnectionBase ws = self.ws
+        cdef HotConnection hot = ws.hot
+        cdef bint is_over
+        callbacks = self.callbacks
+        is_over = ws.connection_lost_waiter.done()
+        ws.hot.reader = self
+        if not ws.in_feed:
+            ws.clear()
+            hot._now = ws.poller.time()
+        callbacks.is_delivering = True
+        try:
+            while not ws.has_had_its_turn():
+                if callbacks._is_stopped:
+                    return 0
+                if (ws._is_writing_paused or ws._backlog is not None) and not is_over:
+                    return 0
+                try:
+                    message = hot.next(None, self.is_by_frame)
+                except ConnectionClosed:
+                    callbacks._has_ended = True
+                    return 0
+                if message is _NEED_MORE:
+                    self.is_waiting = True
+                    return 0
+                try:
+                    if self.is_by_frame:
+                        self.on_data(ws, *message)
+                    else:
+                        self.on_data(ws, message)
+                except Exception:
+                    callbacks._fail()
+        except (KeyboardInterrupt, SystemExit):
+            callbacks._schedule_turn()  # if the loop goes on, so does the connection
+            raise
+        finally:
+            callbacks.is_delivering = False
+        callbacks._schedule_turn()
+        return 1
+
+
 cdef class Driver:
     """The coroutine that a handler's task sees: it lets the handler's own be run by ``Waiter``."""
 
@@ -405,6 +460,40 @@ cdef class ConnectionBase(Owner):
         op.text = text
         op.compress = compress
         return op
+
+    def send_nowait(self, message, *, text=None, compress=None):
+        """Send a message soon, without waiting; see ``asyncio.nowait``."""
+        cdef int opcode = 0
+        if type(message) is str:
+            opcode = BINARY if text is False else TEXT
+        elif type(message) is bytes:
+            opcode = TEXT if text else BINARY
+        if (
+            not opcode
+            or self.hot is None
+            or not self.hot.halves.is_open
+            or self._is_writing_paused
+            or self._backlog is not None
+            or self.hot.outb.in_progress >= 0
+        ):
+            super().send_nowait(message, text=text, compress=compress)
+            return
+        try:
+            self.hot.send(opcode, message, True, compress)
+        finally:  # what fails the connection has something to say
+            self.sent()
+
+    def _deliverer(self, callbacks, on_data, bint by_frame):
+        """Return what hands messages to a callback; None to do it in Python."""
+        cdef Deliverer deliverer
+        if self.hot is None:
+            return None
+        deliverer = Deliverer.__new__(Deliverer)
+        deliverer.ws = self
+        deliverer.callbacks = callbacks
+        deliverer.on_data = on_data
+        deliverer.is_by_frame = by_frame
+        return deliverer
 
     cdef int sent(self) except -1:
         """See to it that what was queued goes out, with whatever else is sent in this turn."""

@@ -213,6 +213,12 @@ cdef class HotConnection:
     cdef bint is_awaited(self) except -1:
         return self._reader is not None or (self.reader is not None and self.reader.is_waiting)
 
+    def stop_waiting(self):
+        """See ``core.connection.Connection.stop_waiting``."""
+        self._reader = None
+        if self.reader is not None:
+            self.reader.is_waiting = False
+
     # To the application
 
     def next_message(self, decode=None, *, now=None):

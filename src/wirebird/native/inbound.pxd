@@ -1,5 +1,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from .deflate cimport Inflater
+
 
 cdef extern from "kernels.h":
     ctypedef struct wb_utf8_t:
@@ -22,7 +24,8 @@ cdef class Inbound:
     cdef readonly object limits
     cdef public object trace
     cdef object on_control
-    cdef object inflater  # None, native, or Python's
+    cdef object extension  # permessage-deflate, or None
+    cdef Inflater inflater  # made when it is first needed; None where there is no zlib for it
     cdef int allowed_rsv  # in the first frame of a message
     cdef int64_t max_message, max_frame, max_fragments, high, low  # -1 for no limit
 
@@ -90,8 +93,10 @@ cdef class Inbound:
     cdef int check_pieces(
         self, const uint8_t *data, size_t length, bint final, bint high, bint by_frame
     ) except -1
-    cdef int read_raw(self, const uint8_t *data, size_t length) except -1
-    cdef int add_inflated(self, bytes payload) except -1
+    cdef int read_raw(self, uint8_t *data, size_t length) except -1
+    cdef int add_inflated(self, const uint8_t *payload, size_t length) except -1
+    cdef int inflate(self, const uint8_t *payload, size_t length) except -1
+    cdef int64_t limit_left(self) noexcept
     cdef object take(self, object decode)
     cdef tuple take_fragment(self, object decode)
     cdef int reset(self) except -1

@@ -16,6 +16,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memmove, memset
 
+from .deflate cimport Buffer, Inflater
+
 from ..core.extensions.permessage_deflate import PerMessageDeflate
 from ..core.frames import Frame, parse_header
 from ..core.frames import Header as _PythonHeader
@@ -23,6 +25,7 @@ from ..core.messages import MessageOrder
 from ..core.rules import MAX_UNREAD_BYTES, Opcode
 from ..core.utf8 import Utf8Validator
 from ..exceptions import PayloadTooBig, ProtocolError
+from .deflate import available
 
 cdef extern from "kernels.h":
     int wb_xor(uint8_t *to, const uint8_t *source, size_t n, uint32_t key) nogil
@@ -40,6 +43,8 @@ cdef tuple _OPCODES = tuple(
     Opcode(number) if number in (0, 1, 2, 8, 9, 10) else None for number in range(16)
 )
 cdef size_t _MAX_UNREAD = MAX_UNREAD_BYTES
+cdef bint _has_zlib = available()
+cdef Buffer _inflated  # of the frame at hand, under the GIL
 
 cdef enum:
     CONT = 0
@@ -54,6 +59,7 @@ cdef enum:
     # of more than the other is not believed before it comes.
     BIG = 4 * 1024
     TOO_BIG_TO_BELIEVE = 4 * 1024 * 1024
+    KEPT = 256 * 1024  # of the room for what was inflated
 
 cdef enum:
     MORE = 0
@@ -124,9 +130,9 @@ cdef class Inbound:
         self.on_control = on_control
         self.opcode = -1
         for extension in self.extensions:
-            if type(extension) is not PerMessageDeflate or self.inflater is not None:
+            if type(extension) is not PerMessageDeflate or self.extension is not None:
                 raise TypeError(f"the native engine does not know {extension!r}")
-            self.inflater = extension._inflater
+            self.extension = extension
             self.allowed_rsv = RSV1
 
     def __dealloc__(self):
@@ -681,47 +687,90 @@ cdef class Inbound:
             _refuse_text(self.acc, self.acc_length, True)
         return 0
 
-    cdef int read_raw(self, const uint8_t *data, size_t length) except -1:
+    cdef int read_raw(self, uint8_t *data, size_t length) except -1:
         """Add to a frame of a compressed message, and inflate it when it is whole."""
         cdef uint32_t key = wb_turned_key(self.head.key, self.head.length - self.left)
-        cdef bytes piece = PyBytes_FromStringAndSize(NULL, length)
-        wb_xor(<uint8_t *>PyBytes_AS_STRING(piece), data, length, key)
+        wb_xor(data, data, length, key)
         self.left -= length
         if self.left:
-            self.raw += piece
+            self.raw += PyBytes_FromStringAndSize(<char *>data, length)
             return 0
         if self.raw:
-            piece = bytes(self.raw) + piece
-        self.add_inflated(piece)
+            whole = bytes(self.raw) + PyBytes_FromStringAndSize(<char *>data, length)
+            self.add_inflated(<const uint8_t *>PyBytes_AS_STRING(whole), PyBytes_GET_SIZE(whole))
+        else:
+            self.add_inflated(data, length)
         self.frame_ended()
         return 1
 
-    cdef int add_inflated(self, bytes payload) except -1:
+    cdef int64_t limit_left(self) noexcept:
+        """What is allowed of the rest of the message, in bytes; -1 for no limit."""
+        cdef int64_t limit = -1
+        if self.max_message >= 0:
+            limit = self.max_message - <int64_t>self.size
+            if limit < 0:
+                limit = 0
+        if self.max_frame >= 0 and (limit < 0 or self.max_frame < limit):
+            limit = self.max_frame
+        return limit
+
+    cdef int inflate(self, const uint8_t *payload, size_t length) except -1:
+        """Inflate a frame into ``_inflated``."""
+        cdef int64_t limit = self.limit_left()
         cdef bytes data
+        _inflated.length = 0
+        if _has_zlib:
+            if self.inflater is None:
+                self.inflater = Inflater(
+                    self.extension.remote_max_window_bits,
+                    not self.extension.remote_no_context_takeover,
+                )
+            self.inflater.inflate_into(payload, length, self.head.fin, limit, &_inflated)
+            return 0
+        data = self.extension._inflater.inflate(
+            PyBytes_FromStringAndSize(<char *>payload, length),
+            bool(self.head.fin),
+            None if limit < 0 else limit,
+        )
+        if <size_t>PyBytes_GET_SIZE(data) > _inflated.size:
+            free(_inflated.at)
+            _inflated.size = 0
+            _inflated.at = <uint8_t *>malloc(PyBytes_GET_SIZE(data))
+            if _inflated.at is NULL:
+                raise MemoryError()
+            _inflated.size = PyBytes_GET_SIZE(data)
+        _inflated.length = PyBytes_GET_SIZE(data)
+        if _inflated.length:
+            memcpy(_inflated.at, PyBytes_AS_STRING(data), _inflated.length)
+        return 0
+
+    cdef int add_inflated(self, const uint8_t *payload, size_t length) except -1:
         cdef uint8_t *to
-        cdef size_t length
-        limit = self.limits.left(self.size)
         try:
-            data = self.inflater.inflate(payload, bool(self.head.fin), limit)
+            self.inflate(payload, length)
         except PayloadTooBig as exc:
             if self.size:
                 exc.set_current_size(self.size)
             raise
+        length = _inflated.length
         if self.trace is not None:
+            data = _new_plain(BINARY, _inflated.at, length, 0)
             self.trace(False, _Frame(_OPCODES[self.head.opcode], data, bool(self.head.fin)))
-        length = PyBytes_GET_SIZE(data)
         if self.head.fin and self.head.opcode != CONT:
-            self.whole = data
-            if self.opcode == TEXT:
-                self.whole = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(data), length, NULL)
+            self.whole = _new_plain(self.opcode, _inflated.at, length, 0)
             self.size = length
-            return 0
-        to = self.acc_room(length)
-        memcpy(to, PyBytes_AS_STRING(data), length)
-        self.acc_length += length
-        self.size += length
-        if self.opcode == TEXT:
-            self.check_pieces(to, length, self.head.fin, True, False)
+        else:
+            to = self.acc_room(length)
+            if length:
+                memcpy(to, _inflated.at, length)
+            self.acc_length += length
+            self.size += length
+            if self.opcode == TEXT:
+                self.check_pieces(to, length, self.head.fin, True, False)
+        if _inflated.size > KEPT:
+            free(_inflated.at)
+            _inflated.at = NULL
+            _inflated.size = 0
         return 0
 
     # The message

@@ -1,5 +1,7 @@
 from libc.stdint cimport uint8_t, uint32_t
 
+from .deflate cimport Deflater
+
 
 
 cdef extern from "out_buffer.h":
@@ -27,8 +29,11 @@ cdef class Outbound:
     cdef public object trace
     cdef object _random_bytes
     cdef Keys _keys
-    cdef object deflater  # None, native, or Python's
+    cdef object extension  # permessage-deflate, or None
+    cdef Deflater deflater  # made when it is first needed; None where there is no zlib for it
     cdef Py_ssize_t threshold
+    cdef bint is_context_stale  # the peer's window holds what our compressor has not seen
+    cdef object shared_key  # equal for those that compress alike
     cdef bint is_deflating  # the message in progress is compressed
     cdef bint is_skipping  # ... or its sender asked that it is not
     cdef int in_progress  # opcode of the message in progress, or -1
@@ -46,7 +51,12 @@ cdef class Outbound:
     cdef int frame(
         self, int first, const uint8_t *payload, size_t length, object owner
     ) except -1
-    cdef int raw(self, object owner, const uint8_t *data, size_t length, size_t frames) except -1
+    cdef int frame_compressed(
+        self, int first, const uint8_t *payload, size_t length, object owner, bint fin
+    ) except -1
+    cdef int make_deflater(self) except -1
+    cdef object sharing_key(self)
+    cdef int raw(self, bytes frame) except -1
     cdef int payload(self, int opcode, object data, bint fin) except -1
     cdef int data_frame(
         self, int opcode, const uint8_t *payload, size_t length, object owner, bint fin

@@ -9,12 +9,16 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free
 from libc.string cimport memcpy
+
+from .deflate cimport Buffer, Deflater
 
 from ..core.extensions.permessage_deflate import PerMessageDeflate
 from ..core.frames import Frame
 from ..core.rules import MAX_CONTROL_PAYLOAD_BYTES, Opcode
 from ..exceptions import ProtocolError
+from .deflate import available
 
 cdef extern from "kernels.h":
     int wb_xor(uint8_t *to, const uint8_t *source, size_t n, uint32_t key) nogil
@@ -37,6 +41,9 @@ cdef object _Frame = Frame
 cdef tuple _OPCODES = tuple(
     Opcode(number) if number in (0, 1, 2, 8, 9, 10) else None for number in range(16)
 )
+cdef bint _has_zlib = available()
+cdef Buffer _compressed  # of the message at hand, under the GIL
+cdef dict _sharing_keys = {}
 cdef Py_ssize_t _MAX_CONTROL = MAX_CONTROL_PAYLOAD_BYTES
 
 cdef enum:
@@ -49,6 +56,7 @@ cdef enum:
     COPIED = 8 * 1024  # smaller payloads are copied
     CONGESTED = 64 * 1024
     KEYS_PER_BLOCK = 64
+    KEPT = 256 * 1024  # of the room for compressed messages
 
 
 cdef class Keys:
@@ -86,9 +94,9 @@ cdef class Outbound:
         self._random_bytes = random_bytes
         self.in_progress = -1
         for extension in self.extensions:
-            if type(extension) is not PerMessageDeflate or self.deflater is not None:
+            if type(extension) is not PerMessageDeflate or self.extension is not None:
                 raise TypeError(f"the native engine does not know {extension!r}")
-            self.deflater = extension._deflater
+            self.extension = extension
             self.threshold = extension.threshold
 
     def __dealloc__(self):
@@ -190,22 +198,59 @@ cdef class Outbound:
         if self.trace is not None:
             data = PyBytes_FromStringAndSize(<char *>payload, length)
             self.trace(True, _Frame(_OPCODES[opcode], data, fin))
-        if self.deflater is not None and not self.is_skipping:
+        if self.extension is not None and not self.is_skipping:
             if opcode != CONT:
                 self.is_deflating = not fin or <Py_ssize_t>length >= self.threshold
                 if self.is_deflating:
                     first |= RSV1
             if self.is_deflating:
-                if type(owner) is not bytes:
-                    owner = PyBytes_FromStringAndSize(<char *>payload, length)
-                data = self.deflater.deflate(owner, fin)
-                return self.frame(
-                    first,
-                    <const uint8_t *>PyBytes_AS_STRING(data),
-                    PyBytes_GET_SIZE(data),
-                    data,
-                )
+                return self.frame_compressed(first, payload, length, owner, fin)
         return self.frame(first, payload, length, owner)
+
+    cdef int frame_compressed(
+        self, int first, const uint8_t *payload, size_t length, object owner, bint fin
+    ) except -1:
+        cdef bytes data
+        if not _has_zlib:
+            if type(owner) is not bytes:
+                owner = PyBytes_FromStringAndSize(<char *>payload, length)
+            data = self.extension._deflater.deflate(owner, fin)
+            return self.frame(
+                first, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), data
+            )
+        if self.deflater is None:
+            self.make_deflater()
+        if self.is_context_stale:
+            self.is_context_stale = False
+            self.deflater.reset()
+        _compressed.length = 0
+        self.deflater.deflate_into(payload, length, fin, &_compressed)
+        self.frame(first, _compressed.at, _compressed.length, None)
+        if _compressed.size > KEPT:
+            free(_compressed.at)
+            _compressed.at = NULL
+            _compressed.size = 0
+        return 0
+
+    cdef int make_deflater(self) except -1:
+        extension = self.extension
+        self.deflater = Deflater(
+            extension.local_max_window_bits,
+            not extension.local_no_context_takeover,
+            extension.compress_settings,
+        )
+        return 0
+
+    cdef object sharing_key(self):
+        """What is equal for those that a message is compressed alike for."""
+        if self.shared_key is None:
+            extension = self.extension
+            key = (
+                extension.local_max_window_bits,
+                tuple(sorted(extension.compress_settings.items())),
+            )
+            self.shared_key = _sharing_keys.setdefault(key, key)
+        return self.shared_key
 
     cdef int control(self, int opcode, const uint8_t *payload, size_t length) except -1:
         if self.trace is not None:
@@ -273,15 +318,17 @@ cdef class Outbound:
         self.total += size + masking + length
         return 0
 
-    cdef int raw(self, object owner, const uint8_t *data, size_t length, size_t frames) except -1:
-        """Queue a frame that is already there as its bytes, such as one that many get."""
+    cdef int raw(self, bytes frame) except -1:
+        """Queue a frame that is already there as its bytes, since many get it."""
         cdef wb_out_t *out = self.out
+        cdef const uint8_t *data = <const uint8_t *>PyBytes_AS_STRING(frame)
+        cdef size_t length = PyBytes_GET_SIZE(frame)
         if out is NULL:
             out = self.out = wb_out_new()
         if length < COPIED:
             memcpy(wb_out_room(out, length), data, length)
         else:
-            wb_out_refer(out, <PyObject *>owner, data, length)
+            wb_out_refer(out, <PyObject *>frame, data, length)
         self.total += length
         return 0
 

@@ -215,6 +215,8 @@ cdef class Socket(Pollable):
         """The connection is broken."""
         if self.error is None:
             self.error = error
+            if self.owner is not None:
+                (<object>self.owner)._link_error = error
         self.abort()
         return 0
 
