@@ -1,4 +1,4 @@
-"""The command line: ``wirebird connect``, ``wirebird serve``, one file a command.
+"""The command line: ``wirebird connect``, ``doctor`` and ``serve``, one file a command.
 
 Start reading at `group.py`. Commands may import everything; nothing imports a command. What they
 need beyond the standard library comes with the extra ``cli``, and is asked for here, once.
@@ -35,6 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _BROUGHT_BY_THE_EXTRA:
             raise
+        asked = sys.argv[1:] if arguments is None else arguments
+        if asked in (["doctor"], ["doctor", "--json"]):
+            # It is asked where something is missing, and says what.
+            from .checkup.shown import report
+
+            text, code = report(as_json_text="--json" in asked)
+            print(text)
+            return code
         print(
             f"wirebird: the command line needs {error.name}, which is not installed.\n"
             "Install it with: pip install 'wirebird[cli]'",

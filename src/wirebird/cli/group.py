@@ -16,6 +16,7 @@ __all__ = ["COMMANDS", "run", "wirebird"]
 # Name, and what the list of commands says about it: to show the list, none is imported.
 COMMANDS = {
     "connect": "Talk to a WebSocket server.",
+    "doctor": "Say what Wirebird runs on here, and what is broken.",
     "serve": "Run the demonstration server: an echo, a room, and a page.",
 }
 
