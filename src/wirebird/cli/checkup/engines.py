@@ -20,6 +20,7 @@ EXTENSIONS = (
     "base",
     "connection",
     "deflate",
+    "fanout",
     "inbound",
     "kernels",
     "outbound",
