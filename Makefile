@@ -107,6 +107,6 @@ fuzz: $(VENV)/.fuzz
 
 clean:
 	@rm -rf $(VENV) .venv-* build dist reports .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-	  .coverage htmlcov src/*.egg-info
+	  .coverage htmlcov src/*.egg-info src/wirebird/native/*.so
 	@find src tests autobahn benchmarks fuzz examples -name __pycache__ -prune \
 	  -exec rm -rf {} + 2>/dev/null || true
