@@ -1,4 +1,4 @@
-"""Use the installed Wirebird where nothing else is, on the engine that `wheels.py` expects there."""
+"""Use the installed Wirebird where nothing else is, on the engine that `wheels.py` expects."""
 
 import asyncio
 import json
