@@ -5,6 +5,7 @@ decided seldom (handshakes, negotiation, closing, errors) is the core's and is c
 It may import ``core`` and ``exceptions`` alone. Read ``connection.pyx`` first.
 
     kernels.h       unmasking, copying and the ASCII test in one pass; UTF-8 as it comes
+    kernels.pyx     which instructions they use here
     deflate.pyx     zlib, called from C
     inbound.pyx     what comes in: scanner and reader
     outbound.pyx    what goes out: framing, and buffers that a socket takes as they are
