@@ -196,6 +196,8 @@ class Callbacks:
 
     def connection_lost(self) -> None:
         """TCP has ended. What came before is still handed out."""
+        if self._deliverer is not None:
+            self._deliverer.is_over = True
         if self._has_ended or self._is_stopped:
             self._close()
         else:
@@ -281,6 +283,8 @@ class Callbacks:
         ws = self._connection
         ws.logger.error("connection handler failed", exc_info=True)
         self._is_stopped = True
+        if self._deliverer is not None:
+            self._deliverer.is_stopped = True
         ws.close_nowait(CloseCode.INTERNAL_ERROR)
 
     def _close(self) -> None:

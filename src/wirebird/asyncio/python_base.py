@@ -32,6 +32,11 @@ _BATCH_BYTES = 64 * 1024
 class Deliverer(Protocol_):
     """Hands messages to a callback."""
 
+    is_stopped: bool
+    """No more messages are wanted."""
+    is_over: bool
+    """TCP has ended: nobody needs to wait for the peer any more."""
+
     def deliver(self) -> bool:
         """Hand out messages; return whether the rest is handed out later."""
 

@@ -62,6 +62,13 @@ static int wb_make_awaitable(PyObject *type, sendfunc step) {
     return 0;
 }
 
+/* Put another function in the place of a type's tp_dealloc; return that one. */
+static destructor wb_replace_dealloc(PyObject *type, destructor dealloc) {
+    destructor before = ((PyTypeObject *)type)->tp_dealloc;
+    ((PyTypeObject *)type)->tp_dealloc = dealloc;
+    return before;
+}
+
 /* Warn, as coroutines do, of one that nobody awaited; called while it is deallocated. */
 static void wb_never_awaited(const char *name) {
     PyObject *type, *value, *traceback;

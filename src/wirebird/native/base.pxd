@@ -68,5 +68,7 @@ cdef class Messages:
 cdef class Deliverer(Reader):
     cdef ConnectionBase ws
     cdef object callbacks, on_data
+    cdef public bint is_stopped  # no more messages are wanted
+    cdef public bint is_over  # TCP has ended
 
     cdef int run(self) except -1

@@ -10,6 +10,7 @@ together go out together.
 import asyncio
 import os
 
+cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.object cimport PyObject
@@ -33,6 +34,8 @@ cdef extern from "awaitable.h":
     ctypedef void *sendfunc
     int wb_make_awaitable(object type, sendfunc step) except -1
     void wb_never_awaited(const char *name)
+    ctypedef void (*destructor)(PyObject *) noexcept
+    destructor wb_replace_dealloc(object type, destructor dealloc)
 
 cdef extern from "Python.h":
     int PyIter_Send(PyObject *iterator, PyObject *value, PyObject **result) except -1
@@ -254,41 +257,34 @@ cdef class Deliverer(Reader):
     cdef int run(self) except -1:
         cdef ConnectionBase ws = self.ws
         cdef HotConnection hot = ws.hot
-        cdef bint is_over
-        callbacks = self.callbacks
-        is_over = ws.connection_lost_waiter.done()
-        ws.hot.reader = self
+        hot.reader = self
         if not ws.in_feed:
             ws.clear()
             hot._now = ws.poller.time()
-        callbacks.is_delivering = True
-        try:
-            while not ws.has_had_its_turn():
-                if callbacks._is_stopped:
-                    return 0
-                if (ws._is_writing_paused or ws._backlog is not None) and not is_over:
-                    return 0
-                try:
-                    message = hot.next(None, self.is_by_frame)
-                except ConnectionClosed:
-                    callbacks._has_ended = True
-                    return 0
-                if message is _NEED_MORE:
-                    self.is_waiting = True
-                    return 0
-                try:
-                    if self.is_by_frame:
-                        self.on_data(ws, *message)
-                    else:
-                        self.on_data(ws, message)
-                except Exception:
-                    callbacks._fail()
-        except (KeyboardInterrupt, SystemExit):
-            callbacks._schedule_turn()  # if the loop goes on, so does the connection
-            raise
-        finally:
-            callbacks.is_delivering = False
-        callbacks._schedule_turn()
+        while not ws.has_had_its_turn():
+            if self.is_stopped:
+                return 0
+            if (ws._is_writing_paused or ws._backlog is not None) and not self.is_over:
+                return 0
+            try:
+                message = hot.next(None, self.is_by_frame)
+            except ConnectionClosed:
+                self.callbacks._has_ended = True
+                return 0
+            if message is _NEED_MORE:
+                self.is_waiting = True
+                return 0
+            try:
+                if self.is_by_frame:
+                    self.on_data(ws, *message)
+                else:
+                    self.on_data(ws, message)
+            except Exception:
+                self.callbacks._fail()
+            except BaseException:
+                self.callbacks._schedule_turn()  # if the loop goes on, so does the connection
+                raise
+        self.callbacks._schedule_turn()
         return 1
 
 
@@ -612,6 +608,7 @@ cdef class ConnectionBase(Owner):
 cdef object _recv = ConnectionBase.recv
 
 
+@cython.final
 cdef class Messages:
     """Iterates over the messages of a connection."""
 
@@ -628,12 +625,10 @@ cdef class Messages:
         """There is nothing to close: messages that were not asked for stay where they are."""
 
 
+@cython.final
+@cython.freelist(64)
 cdef class Receive:
     """What ``recv`` returns: it acts when it is awaited, once, as a coroutine does."""
-
-    def __dealloc__(self):
-        if self.state == FRESH and not self.is_iteration:
-            wb_never_awaited(b"recv")
 
     def __await__(self):
         return self
@@ -789,12 +784,10 @@ cdef object _send_to(object op, object value):
     return got
 
 
+@cython.final
+@cython.freelist(64)
 cdef class Send:
     """What ``send`` returns: it acts when it is awaited, once, as a coroutine does."""
-
-    def __dealloc__(self):
-        if self.state == FRESH:
-            wb_never_awaited(b"send")
 
     def __await__(self):
         return self
@@ -909,6 +902,24 @@ if _tasks_can_be_entered():
     from asyncio.tasks import _enter_task, _leave_task
 else:
     _enter_task = _leave_task = None
+
+# Warn of what was never awaited, without what ``__dealloc__`` costs those that were.
+
+
+cdef void _receive_gone(PyObject *op) noexcept:
+    if (<Receive>op).state == FRESH and not (<Receive>op).is_iteration:
+        wb_never_awaited(b"recv")
+    _free_receive(op)
+
+
+cdef void _send_gone(PyObject *op) noexcept:
+    if (<Send>op).state == FRESH:
+        wb_never_awaited(b"send")
+    _free_send(op)
+
+
+cdef destructor _free_receive = wb_replace_dealloc(Receive, _receive_gone)
+cdef destructor _free_send = wb_replace_dealloc(Send, _send_gone)
 
 wb_make_awaitable(Driver, <sendfunc>_drive_step)
 wb_make_awaitable(Receive, <sendfunc>_receive_step)

@@ -11,6 +11,7 @@ from libc.stdint cimport uint8_t
 from ..core.connection import NEED_MORE
 from ..core.connection import Connection as _CoreConnection
 from ..core.frames import Frame
+from ..core.lifecycle import payload_of as _payload_of
 from ..core.rules import Opcode, State
 from ..core.state import Halves as _CoreHalves
 from ..exceptions import ProtocolError
@@ -299,7 +300,10 @@ cdef class HotConnection:
                 self.outb.continuation(data, fin)
             else:
                 self.outb.message(opcode, data, fin, compress)
-        except (ProtocolError, UnicodeEncodeError, BufferError, TypeError):
+        except ProtocolError:
+            _payload_of(data)  # what is no payload at all is said first
+            raise
+        except (UnicodeEncodeError, BufferError, TypeError):
             raise  # it cannot be sent, and nothing was
         except Exception as exc:
             self._fail_for(exc)
