@@ -219,6 +219,22 @@ def test_without_the_extra_of_the_command_line(
     assert "pip install 'wirebird[cli]'" in capsys.readouterr().err
 
 
+def test_a_path_that_the_output_cannot_show(unbuilt: pathlib.Path) -> None:
+    folder = unbuilt / "Vögel"
+    folder.mkdir()
+    (unbuilt / "wirebird").rename(folder / "wirebird")
+    done = subprocess.run(
+        [sys.executable, "-m", "wirebird", "doctor"],
+        cwd=folder,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"V\\xf6gel" in done.stdout
+
+
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="the system has no terminals")
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_on_a_terminal(no_color: str) -> None:

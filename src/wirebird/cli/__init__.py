@@ -40,9 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             # It is asked where something is missing, and says what.
             from .checkup.shown import report
 
-            text, code = report(as_json_text="--json" in asked)
-            print(text)
-            return code
+            return report(wants_json="--json" in asked)
         print(
             f"wirebird: the command line needs {error.name}, which is not installed.\n"
             "Install it with: pip install 'wirebird[cli]'",

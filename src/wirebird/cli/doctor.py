@@ -12,7 +12,7 @@ import click
 
 from .checkup.facts import gather
 from .checkup.judging import problems
-from .checkup.shown import as_json, as_text, rows, verdict
+from .checkup.shown import report, rows, take_any_text, verdict
 
 __all__ = ["command"]
 
@@ -23,14 +23,12 @@ def command(wants_json: bool) -> int:
     """Say what Wirebird runs on here: versions, the engine and why it is that one, the event loop,
     TLS, extras, limits. The exit code is 1 when something is broken, else 0.
     """
+    if wants_json or not sys.stdout.isatty():
+        return report(wants_json=wants_json)
     facts = gather()
     found = problems(facts)
-    if wants_json:
-        click.echo(as_json(facts, found))
-    elif sys.stdout.isatty():
-        show(rows(facts), verdict(found), is_broken=bool(found))
-    else:
-        click.echo(as_text(facts, found))
+    take_any_text()
+    show(rows(facts), verdict(found), is_broken=bool(found))
     return 1 if found else 0
 
 

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import sys
 
 from .facts import Facts, gather, missing_of
 from .judging import problems
 
-__all__ = ["as_json", "as_text", "report", "rows", "verdict"]
+__all__ = ["as_json", "as_text", "report", "rows", "take_any_text", "verdict"]
 
 
-def report(*, as_json_text: bool = False) -> tuple[str, int]:
-    """Return what to print, and the exit code: 1 where something is broken, else 0."""
+def report(*, wants_json: bool) -> int:
+    """Print all of it; return the exit code: 1 where something is broken, else 0."""
     facts = gather()
     found = problems(facts)
-    return (as_json if as_json_text else as_text)(facts, found), 1 if found else 0
+    take_any_text()
+    print((as_json if wants_json else as_text)(facts, found))
+    return 1 if found else 0
+
+
+def take_any_text() -> None:
+    """Let standard output show as an escape what its encoding lacks, such as in a path."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def rows(facts: Facts) -> list[tuple[str, str]]:
