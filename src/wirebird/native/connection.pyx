@@ -175,7 +175,11 @@ cdef class HotConnection:
             reader = self.reader
             if reader is None or not reader.is_waiting:
                 break
-            if not self.read_on(reader.is_by_frame) and self.halves._public is not _CLOSED:
+            if (
+                not self.inb.is_quick()
+                and not self.read_on(reader.is_by_frame)
+                and self.halves._public is not _CLOSED
+            ):
                 break
             reader.is_waiting = False
             is_deferred = reader.ready()
@@ -254,7 +258,12 @@ cdef class HotConnection:
 
     cdef object next(self, object decode, bint by_frame):
         """Return the next message or fragment, or NEED_MORE; raise at the end."""
-        if self.read_on(by_frame):
+        if decode is None and not by_frame and not self.is_paused and self.inb.is_quick():
+            try:
+                return self.inb.quick()
+            except UnicodeDecodeError as exc:
+                self._refuse(exc)
+        elif self.read_on(by_frame):
             try:
                 if by_frame:
                     return self.inb.take_fragment(decode)
