@@ -128,6 +128,7 @@ def test_an_engine_that_there_is_not(
     assert re.search("^engine +none: ValueError: unknown engine: 'steam'", shown, re.M)
     assert "\nBroken: No connection can be made: ValueError: unknown engine" in shown
     assert "To do: unset WIREBIRD_ENGINE." in shown
+    assert re.search("^own sockets +no: there is no engine$", shown, re.M)
 
 
 def test_without_the_native_engine(unbuilt: pathlib.Path) -> None:
@@ -154,6 +155,15 @@ def test_a_library_that_cannot_be_loaded(unbuilt: pathlib.Path) -> None:
     assert facts["engine"]["extensions"]["connection"].startswith("ImportError: ")
     (problem,) = facts["problems"]
     assert problem.startswith("The native engine is not whole: base (not built), connection (Impo")
+
+
+def test_a_library_that_misses_another(unbuilt: pathlib.Path) -> None:
+    (unbuilt / "wirebird" / "native" / "kernels.py").write_text("import nothing_of_that_name")
+    code, facts = doctor_in(unbuilt)
+    assert code == 1
+    error = "ModuleNotFoundError: No module named 'nothing_of_that_name'"
+    assert facts["engine"]["extensions"]["kernels"] == error
+    assert facts["engine"]["extensions"]["poller"] == NOT_BUILT
 
 
 def test_a_native_engine_of_parts() -> None:
@@ -253,5 +263,6 @@ def test_on_a_terminal(no_color: str) -> None:
             pass
     assert process.wait(30) == 0
     assert (b"\x1b[" in shown) is not bool(no_color)
+    assert (b"\x1b[32mNothing" in shown) is not bool(no_color)  # in green
     assert b"engine" in shown
     assert b"Nothing is broken." in shown

@@ -5,7 +5,6 @@ Exit codes: 0 when nothing is broken, 1 when something is, 2 for a wrong command
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -38,13 +37,7 @@ def show(table: list[tuple[str, str]], last: list[str], *, is_broken: bool) -> N
     from rich.table import Table
     from rich.text import Text
 
-    # https://no-color.org: any value but the empty one.
-    console = Console(
-        color_system=None if os.environ.get("NO_COLOR") else "auto",
-        markup=False,
-        highlight=False,
-        emoji=False,
-    )
+    console = Console(markup=False, highlight=False, emoji=False)
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="cyan", no_wrap=True)
     grid.add_column(overflow="fold")
