@@ -17,6 +17,13 @@ cdef struct Header:
     uint64_t length
 
 
+# What ``Inbound.quick`` will read: an unfragmented message that has come.
+cdef struct Quick:
+    int opcode
+    int size  # of its header
+    size_t length
+
+
 cdef class Inbound:
     # What was agreed on.
     cdef readonly bint masked
@@ -53,6 +60,8 @@ cdef class Inbound:
     cdef uint64_t left
     cdef bytearray raw  # payload of one that must be seen whole
 
+    cdef Quick next
+
     # The message that is being read.
     cdef bint is_complete, has_fragment, is_begun
     cdef int opcode  # -1 before the first frame
@@ -78,6 +87,8 @@ cdef class Inbound:
     cdef int judge(self, const uint8_t *p, size_t length, Header *head) except -1
     cdef int check_order(self, Header *head) except -1
     cdef int control_came(self, const uint8_t *p, Header *head) except -1
+    cdef bint is_quick(self) noexcept
+    cdef object quick(self)
     cdef int read_on(self, bint by_frame) except -1
     cdef int step(self, uint64_t length) noexcept
     cdef int header_here(self, Header *head) except -1

@@ -452,50 +452,68 @@ cdef class Inbound:
         """Read on until a message is complete; see ``core.inbound.Inbound.advance``."""
         return self.read_on(by_frame) == 1
 
+    cdef bint is_quick(self) noexcept:
+        """Whether the next thing is what most traffic is: a message in one frame, all of it here.
+
+        Nothing is known of it that ``quick`` would have to refuse but text that is not UTF-8.
+        """
+        cdef uint8_t *p = self._read
+        cdef size_t available = self._stop - p
+        cdef size_t length
+        cdef int size = 2
+        if (
+            available < 6
+            or self._scan
+            or self.in_frame
+            or self.is_ended
+            or self.is_complete
+            or self.fragments
+            or self.trace is not None
+            or self._ahead is not None
+            or (p[0] != (FIN | TEXT) and p[0] != (FIN | BINARY))
+            or (p[1] >= MASK) != self.masked
+        ):
+            return False
+        length = p[1] & 127
+        if length == 126:
+            length = <size_t>p[2] << 8 | p[3]
+            size = 4
+        elif length == 127:
+            return False
+        if self.masked:
+            size += 4
+        self.next.opcode = p[0] & 15
+        self.next.size = size
+        self.next.length = length
+        return (
+            available >= size + length
+            and (self.max_message < 0 or length <= <uint64_t>self.max_message)
+            and (self.max_frame < 0 or length <= <uint64_t>self.max_frame)
+            and self.max_fragments != 0
+        )
+
+    cdef object quick(self):
+        """Return the message that ``is_quick`` saw."""
+        cdef uint8_t *data = self._read + self.next.size
+        cdef uint32_t key = 0
+        if self.masked:
+            memcpy(&key, data - 4, 4)
+        message = _new_plain(self.next.opcode, data, self.next.length, key)
+        self._read = data + self.next.length
+        return message
+
     cdef int read_on(self, bint by_frame) except -1:
-        cdef size_t available
-        cdef uint64_t length, size
-        cdef uint8_t *p
-        cdef int first
+        cdef int opcode
+        cdef size_t length
         if self.is_complete or (by_frame and self.has_fragment):
             return 1
-        # What is most of all traffic: a message in one frame, which has come, and is the next.
-        if (
-            not self.in_frame
-            and not self._scan
-            and not self.is_ended
-            and not self.fragments
-            and self.trace is None
-            and self._ahead is None
-        ):
-            p = self._read
-            available = self._stop - p
-            if available >= 6:
-                first = p[0]
-                length = p[1] & 127
-                size = 2
-                if length == 126:
-                    length = <uint64_t>p[2] << 8 | p[3]
-                    size = 4
-                if self.masked:
-                    size += 4
-                if (
-                    (first == (FIN | TEXT) or first == (FIN | BINARY))
-                    and (p[1] >= MASK) == self.masked
-                    and length != 127
-                    and available >= size + length
-                    and (self.max_message < 0 or length <= <uint64_t>self.max_message)
-                    and (self.max_frame < 0 or length <= <uint64_t>self.max_frame)
-                    and self.max_fragments != 0
-                ):
-                    self.whole = _new(
-                        first & 15, p + size, length, p + size - 4 if self.masked else NULL
-                    )
-                    self._read = p + size + length
-                    self.opcode = first & 15
-                    self.size = length
-                    self.is_complete = self.has_fragment = True
-                    return 1
+        if self.is_quick():
+            opcode, length = self.next.opcode, self.next.length
+            self.whole = self.quick()
+            self.opcode = opcode
+            self.size = length
+            self.is_complete = self.has_fragment = True
+            return 1
         while not (self.is_complete or (by_frame and self.has_fragment)):
             if not self.in_frame and not self.next_header():
                 return 0
@@ -859,13 +877,6 @@ cdef inline uint8_t *_data_of(object big) noexcept:
     if type(big) is bytes:
         return <uint8_t *>PyBytes_AS_STRING(big)
     return <uint8_t *>PyUnicode_DATA(big)
-
-
-cdef object _new(int opcode, const uint8_t *data, size_t length, const uint8_t *key):
-    cdef uint32_t number = 0
-    if key is not NULL:
-        memcpy(&number, key, 4)
-    return _new_plain(opcode, data, length, number)
 
 
 cdef object _new_plain(int opcode, const uint8_t *data, size_t length, uint32_t key):
