@@ -545,7 +545,22 @@ async def test_a_handler_that_is_cancelled_leaves_nothing() -> None:
 
 
 async def test_a_handler_that_is_cancelled_before_it_began() -> None:
-    server = await serve(echo, "127.0.0.1", 0)
+    class Cancelling(ServerConnection):
+        def _run_as_task(self, coroutine: Any) -> Any:
+            task = super()._run_as_task(coroutine)
+            task.cancel()
+            return task
+
+    server = await serve(echo, "127.0.0.1", 0, create_connection=Cancelling)
+    async with await opened(port_of(server)) as peer:
+        await peer.rest()
+    server.close()
+    await server.wait_closed()
+    assert not server.handler_tasks
+
+
+async def test_a_task_that_is_cancelled_before_the_handshake() -> None:
+    server = await serve(echo, "127.0.0.1", 0, process_request=lambda *_: None)
     peer = await RawPeer.connect(port_of(server))
     while not server.handler_tasks:
         await asyncio.sleep(0)

@@ -151,9 +151,9 @@ async def test_a_request_that_is_cut_off_reaches_nobody() -> None:
             peer = await RawPeer.connect(port_of(server))
             await peer.send(data)
             peer.close()
-        while not server.handler_tasks:
+        while not server.opening:
             await asyncio.sleep(0)
-        while server.handler_tasks:
+        while server.opening:
             await asyncio.sleep(0)
     assert states == []
 

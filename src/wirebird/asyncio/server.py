@@ -6,11 +6,12 @@ import asyncio
 import functools
 import http
 import logging
+import math
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from socket import socket
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, NamedTuple, Self, cast
 
 from ..core.backlog import SLOW_CONSUMER_BYTES, SlowConsumerPolicy
 from ..core.close import Close
@@ -94,7 +95,10 @@ class ServerConnection(Connection):
         """Set by ``route``."""
         self.handler_kwargs: Mapping[str, Any]
         """Set by ``route``."""
-        self._requested: asyncio.Future[None] | None = self.loop.create_future()
+
+    _requested: asyncio.Future[None] | None = None  # for ``handshake``, which awaits the request
+    _was_asked = False  # for its handshake
+    _opening_deadline: float | None = None  # where no task opens the connection
 
     def respond(self, status: StatusLike, text: str) -> Response:
         """Make an HTTP response, for ``process_request`` and ``process_response`` to return.
@@ -116,21 +120,35 @@ class ServerConnection(Connection):
         Args:
             process_request, process_response, server_header: as for ``serve``.
         """
-        assert self._requested is not None, "the handshake can be done once"
-        await self._requested
-        self._requested = None
+        assert not self._was_asked, "the handshake can be done once"
+        self._was_asked = True
+        if not self._is_request_over:
+            self._requested = self.loop.create_future()
+            await self._requested
+            self._requested = None
         if self.request is None:
             return  # the client is gone, or was answered already: that was not a request
         response = await self._ask(process_request, self.request)
-        self.response = self.protocol.accept(self.request) if response is None else response
+        response = self._response_to(self.request, response, server_header)
+        changed = await self._ask(process_response, self.request, response)
+        self._answer(response if changed is None else changed)
+
+    def _response_to(
+        self, request: Request, response: Response | None, server_header: str | None
+    ) -> Response:
+        """Say what to answer; ``response`` is what a hook wants."""
+        if response is None:
+            response = self.protocol.accept(request)
+        self.response = response
         if server_header is not None:
-            if "Server" in self.response.headers:
-                del self.response.headers["Server"]
-            self.response.headers["Server"] = server_header
-        response = await self._ask(process_response, self.request, self.response)
-        if response is not None:
-            self.response = response
-        if self.response.status_code == 101 and not self.server.is_serving():
+            if "Server" in response.headers:
+                del response.headers["Server"]
+            response.headers["Server"] = server_header
+        return response
+
+    def _answer(self, response: Response) -> None:
+        self.response = response
+        if response.status_code == 101 and not self.server.is_serving():
             self.response = self.protocol.reject(
                 http.HTTPStatus.SERVICE_UNAVAILABLE, "The server is shutting down.\n"
             )
@@ -190,13 +208,70 @@ class ServerConnection(Connection):
             self.request = event
         if self.request is not None and len(self.protocol.reader.buffer) > _MAX_EARLY_BYTES:
             self.link.pause()  # until the request is answered
-        is_answered = self.protocol.handshake_exc is not None or self.protocol.reader.eof
-        if is_answered:
+        if self._is_answered:
             self._flush()
-        requested = self._requested
-        is_over = self.request is not None or is_answered
-        if requested is not None and is_over and not requested.done():
-            requested.set_result(None)
+        if not self._is_request_over:
+            return
+        if self._opening_deadline is not None:
+            self._open_at_once()
+        elif self._requested is not None and not self._requested.done():
+            self._requested.set_result(None)
+
+    @property
+    def _is_answered(self) -> bool:
+        """Whether what came was no request, and was answered; or the client is gone."""
+        return self.protocol.handshake_exc is not None or self.protocol.reader.eof
+
+    @property
+    def _is_request_over(self) -> bool:
+        return self.request is not None or self._is_answered
+
+    # Opening without a task, where no hook may have to wait
+
+    def _open_at_once(self) -> None:
+        """Answer the request, and start the handler if the connection is open now."""
+        at_once = self.server.at_once
+        if at_once is None or self._was_asked:
+            return
+        self._was_asked = True
+        try:
+            if self.request is not None:
+                self._answer(self._response_to(self.request, None, at_once.server_header))
+        except Exception:
+            self.logger.error("opening handshake failed", exc_info=True)
+            self.link.abort()
+            return
+        if self._core is None:
+            self._linger()
+            return
+        self._opening_deadline = None
+        self.server._connection_opened(self)
+        if at_once.handle is not None:
+            self._start_task(_run_handler(at_once.handle, self))
+
+    def _linger(self) -> None:
+        """Refused: give the client time to read why."""
+        close_timeout = self.close_timeout
+        if close_timeout is not None:
+            self._opening_deadline = self.loop.time() + close_timeout
+            self._deadlines.watch(self)
+
+    def next_deadline(self) -> float | None:
+        """See ``Watched``."""
+        if self._opening_deadline is not None:
+            return self._opening_deadline
+        return super().next_deadline()
+
+    def handle_deadline(self) -> None:
+        """See ``Watched``."""
+        if self._opening_deadline is None:
+            super().handle_deadline()
+        elif self._was_asked:
+            self.link.abort()
+        else:
+            self._was_asked = True
+            self._give_up()
+            self._linger()
 
     def _opened(self) -> None:
         if self._callbacks is not None:
@@ -207,9 +282,21 @@ class ServerConnection(Connection):
         self.server._connection_ended(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport, and start the task that goes from handshake to handler."""
+        """Take the transport; start the task that goes from handshake to handler, if one must."""
         super().connection_made(transport)
-        task = self._run_as_task(self.server.handler(self))
+        at_once = self.server.at_once
+        if at_once is None or type(self).handshake is not ServerConnection.handshake:
+            self._start_task(self.server.handler(self))
+        else:
+            self.server.opening.add(self)
+            open_timeout = at_once.open_timeout
+            self._opening_deadline = math.inf
+            if open_timeout is not None:
+                self._opening_deadline = self.loop.time() + open_timeout
+                self._deadlines.watch(self)
+
+    def _start_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self._run_as_task(coroutine)
         self.server.handler_tasks.add(task)
         task.add_done_callback(self._handler_done)
 
@@ -225,7 +312,12 @@ class ServerConnection(Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end of the transport, and wake whoever waits."""
         super().connection_lost(exc)
-        self.logger.info("connection closed")
+        if self._opening_deadline is not None:
+            self._opening_deadline = None
+            self._deadlines.forget(self)
+            self.server._connection_opened(self)
+        if self._given_logger.isEnabledFor(logging.INFO):
+            self.logger.info("connection closed")
 
 
 class Server:
@@ -246,6 +338,10 @@ class Server:
         self.create_server = create_server
         self.handler = handler
         self.logger = logging.getLogger("wirebird.server") if logger is None else logger
+        self.at_once: AtOnce | None = None
+        """How connections are opened without a task; None where each has one from the start."""
+        self.opening: set[ServerConnection] = set()
+        """Those that are opened without a task."""
         self.all_connections: set[ServerConnection] = set()
         self.handler_tasks: set[asyncio.Task[None]] = set()
         self.close_task: asyncio.Task[None] | None = None
@@ -320,16 +416,27 @@ class Server:
         await self.server.wait_closed()
         while self.handler_tasks:
             await asyncio.wait(self.handler_tasks)
-        while self.all_connections:  # those that have callbacks, and so no task
+        while self.opening or self.all_connections:  # those that have no task
             self._ended = self.get_loop().create_future()
             await self._ended
+        while self.handler_tasks:
+            await asyncio.wait(self.handler_tasks)
         self._closed.set_result(None)
         self.logger.info("server closed")
 
+    def _connection_opened(self, connection: ServerConnection) -> None:
+        """It is open, or never will be."""
+        self.opening.discard(connection)
+        self._look_for_end()
+
     def _connection_ended(self, connection: ServerConnection) -> None:
         self.all_connections.discard(connection)
-        if self._ended is not None and not self.all_connections and not self._ended.done():
-            self._ended.set_result(None)
+        self._look_for_end()
+
+    def _look_for_end(self) -> None:
+        if self._ended is None or self.all_connections or self.opening or self._ended.done():
+            return
+        self._ended.set_result(None)
 
     async def wait_closed(self) -> None:
         """Wait until the server is closed, connections have ended and handlers have returned."""
@@ -506,7 +613,17 @@ def serve(
     handle = None if make_handler is not None else cast(_CoroutineHandler, handler)
     run = functools.partial(_run_connection, open_connection, handle)
     server = Server(create_server, run, logger)
+    if process_request is None and process_response is None:
+        server.at_once = AtOnce(server_header, open_timeout, handle)
     return server
+
+
+class AtOnce(NamedTuple):
+    """What opening a connection without a task needs to know; see ``serve``."""
+
+    server_header: str | None
+    open_timeout: float | None
+    handle: _CoroutineHandler | None
 
 
 async def _run_connection(
@@ -515,8 +632,6 @@ async def _run_connection(
     connection: ServerConnection,
 ) -> None:
     """Take a connection from its opening handshake to its end; nothing of it is left behind.
-
-    Nothing stands between this and the user's handler: each coroutine there costs each message.
 
     Args:
         open_connection: does the opening handshake.
@@ -527,23 +642,34 @@ async def _run_connection(
         await open_connection(connection)
         if handle is None or connection._core is None:
             return
-        all_connections = connection.server.all_connections
-        all_connections.add(connection)
-        code = CloseCode.INTERNAL_ERROR
-        try:
-            await handle(connection)
-            code = CloseCode.NORMAL_CLOSURE
-        except Exception:
-            connection.logger.error("connection handler failed", exc_info=True)
-        finally:
-            try:
-                await connection.close(code)
-            finally:
-                all_connections.discard(connection)
     except Exception:
         connection.logger.error("opening handshake failed", exc_info=True)
+        return
     finally:
-        connection._abandon()
+        if connection._core is None:
+            connection._abandon()
+    await _run_handler(handle, connection)
+
+
+async def _run_handler(handle: _CoroutineHandler, connection: ServerConnection) -> None:
+    """Run the handler of a connection that is open, and close it.
+
+    Nothing stands between this and the user's handler: each coroutine there costs each message.
+    """
+    server = connection.server
+    server.all_connections.add(connection)
+    code = CloseCode.INTERNAL_ERROR
+    try:
+        await handle(connection)
+        code = CloseCode.NORMAL_CLOSURE
+    except Exception:
+        connection.logger.error("connection handler failed", exc_info=True)
+    finally:
+        try:
+            await connection.close(code)
+        finally:
+            server._connection_ended(connection)
+            connection._abandon()
 
 
 def _name_of(listening: socket) -> str:
