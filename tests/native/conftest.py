@@ -1,0 +1,3 @@
+"""What tests of the native engine share."""
+
+from tests.native.ways import way as way
