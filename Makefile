@@ -109,6 +109,7 @@ fuzz: $(VENV)/.fuzz
 # The extensions are built in a copy of the tree, so that those in src stay as they are. Leaks are
 # not looked for: the interpreter itself has many, and what ASan keeps is more than what a leak
 # would be; tests that look at the memory are left out, and stand for themselves in `make test`.
+# With ASan there libFuzzer sees no coverage, so it finds its inputs without, and all run again with.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 SANITIZED := tests/core/connection tests/core/lifecycle tests/core/test_model.py \
   tests/differential tests/native tests/attacks
@@ -126,8 +127,11 @@ sanitize: $(VENV)/.fuzz
 	  'import wirebird.native.base as b; print("testing", b.__file__)'
 	@cd reports/sanitize && $(SANITIZERS) $(CURDIR)/$(BIN)/python -m pytest -q -n $(WORKERS) \
 	  -p no:cacheprovider -m 'not slow' -k 'not test_leaks and not leave_nothing' $(SANITIZED) $(ARGS)
-	@cd reports/sanitize && $(SANITIZERS) $(CURDIR)/$(BIN)/python fuzz/fuzz_connection.py \
-	  -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1
+	@mkdir -p reports/fuzz/connection
+	@$(BIN)/python fuzz/fuzz_connection.py --engine=native -max_total_time=$(FUZZ_SECONDS) \
+	  -verbosity=0 -artifact_prefix=reports/fuzz/ reports/fuzz/connection
+	@cd reports/sanitize && $(SANITIZERS) $(CURDIR)/$(BIN)/python fuzz/fuzz_connection.py -runs=0 \
+	  -verbosity=0 -print_final_stats=1 ../fuzz/connection
 
 clean:
 	@rm -rf $(VENV) .venv-* build dist reports .mypy_cache .ruff_cache .pytest_cache .hypothesis \
