@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from .nowait import NowaitSender
 from .python_base import PythonConnectionBase
 
-__all__ = ["ConnectionBase", "send_shared"]
+__all__ = ["ConnectionBase", "Listener", "can_listen", "send_shared"]
 
 if TYPE_CHECKING:
     from ..native.fanout import send_shared
+    from ..native.listener import Listener, can_listen
 
     class ConnectionBase(NowaitSender, PythonConnectionBase):
         """What both have."""
@@ -23,6 +24,7 @@ else:
     try:
         from ..native.base import ConnectionBase as NativeConnectionBase
         from ..native.fanout import send_shared
+        from ..native.listener import Listener, can_listen
     except ImportError:  # it was not built here
 
         class ConnectionBase(NowaitSender, PythonConnectionBase):
@@ -31,6 +33,12 @@ else:
         def send_shared(connections, opcode, payload):
             """Leave all of them to be sent to one by one."""
             return connections
+
+        Listener = None
+
+        def can_listen(loop):
+            """Leave listening to the loop."""
+            return False
 
     else:
 

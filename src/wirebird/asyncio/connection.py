@@ -330,6 +330,7 @@ class Connection(ConnectionBase, Hooks):
 
     def _use_transport(self, transport: asyncio.Transport) -> None:
         self.transport = transport
+        self._has_socket(transport)
         transport.set_write_buffer_limits(*self._write_limits)
         self.link = TransportLink(transport, self.loop)
 

@@ -327,6 +327,9 @@ class PythonConnectionBase(MessageSender, asyncio.BufferedProtocol):
         """Start the task of a handler."""
         return self.loop.create_task(coroutine)
 
+    def _has_socket(self, transport: asyncio.Transport) -> None:
+        """Told of each transport: one may be the engine's own."""
+
     def _take_socket(self) -> asyncio.Transport | None:
         """Take the socket from the transport; None where an engine leaves it there."""
         return None

@@ -24,6 +24,7 @@ from ..engine import engine_name
 from ..extensions.permessage_deflate import enable_server_permessage_deflate
 from ..http11 import SERVER
 from ..server import ServerProtocol
+from .base import Listener, can_listen
 from .basic_auth import basic_auth
 from .connection import Connection, broadcast, broadcast_wait
 from .handlers import HandlerLike, handler_maker
@@ -331,7 +332,7 @@ class Server:
 
     def __init__(
         self,
-        create_server: Callable[[], Coroutine[Any, Any, asyncio.Server]],
+        create_server: Callable[[], Coroutine[Any, Any, asyncio.Server | Listener]],
         handler: Callable[[ServerConnection], Coroutine[Any, Any, None]],
         logger: LoggerLike | None = None,
     ) -> None:
@@ -345,7 +346,7 @@ class Server:
         self.all_connections: set[ServerConnection] = set()
         self.handler_tasks: set[asyncio.Task[None]] = set()
         self.close_task: asyncio.Task[None] | None = None
-        self.server: asyncio.Server
+        self.server: asyncio.Server | Listener
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ended: asyncio.Future[None] | None = None  # the last connection did, while we wait
 
@@ -592,11 +593,22 @@ def serve(
 
     is_unix = kwargs.pop("unix", False)
 
-    async def create_server() -> asyncio.Server:
+    async def create_server() -> asyncio.Server | Listener:
         loop = asyncio.get_running_loop()
+        make: Callable[..., Awaitable[asyncio.Server]] = loop.create_server
+        where: tuple[Any, ...] = (host, port)
         if is_unix:
-            return await loop.create_unix_server(factory, **kwargs)
-        return await loop.create_server(factory, host, port, **kwargs)
+            make, where = loop.create_unix_server, ()
+        if engine_name(engine) != "native" or kwargs.get("ssl") or not can_listen(loop):
+            return await make(factory, *where, **kwargs)
+        # asyncio binds the sockets, the engine accepts connections.
+        arguments = dict(kwargs, start_serving=False)
+        listener = Listener(
+            await make(factory, *where, **arguments), factory, kwargs.get("backlog", 100)
+        )
+        if kwargs.get("start_serving", True):
+            await listener.start_serving()
+        return listener
 
     async def open_connection(connection: ServerConnection) -> None:
         try:

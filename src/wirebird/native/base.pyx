@@ -387,7 +387,7 @@ cdef class ConnectionBase(Owner):
             A transport; None to go on with the one there is.
         """
         cdef Socket taken
-        if not isinstance(self.protocol.connection, HotConnection):
+        if self.sock is not None or not isinstance(self.protocol.connection, HotConnection):
             return None
         if os.environ.get("WIREBIRD_OWN_SOCKET") == "0":
             return None
@@ -397,6 +397,12 @@ cdef class ConnectionBase(Owner):
         self.sock = taken
         self.poller = taken.poller
         return taken
+
+    def _has_socket(self, transport):
+        """Note that a transport is a socket of ours, if it is."""
+        if isinstance(transport, Socket):
+            self.sock = transport
+            self.poller = self.sock.poller
 
     # Receiving
 
@@ -531,6 +537,9 @@ cdef class ConnectionBase(Owner):
                 self.hot._hooks.deadline_changed()
 
     cdef int went(self) except -1:
+        if self.hot is None:
+            self._look_at_network()
+            return 0
         self.hot.outb.holds(self.sock.waiting(), self.poller.time())
         return 0
 
@@ -548,6 +557,9 @@ cdef class ConnectionBase(Owner):
         return 0
 
     cdef int came(self, uint8_t *data, size_t length) except -1:
+        if self.hot is None:
+            (<object>self).data_received(PyMemoryView_FromMemory(<char *>data, length, 0x100))
+            return 0
         self.begin()
         try:
             self.hot.receive(data, length, HEADROOM, self.poller.time())
@@ -556,7 +568,7 @@ cdef class ConnectionBase(Owner):
         return 0
 
     cdef uint8_t *room(self, size_t *length) except? NULL:
-        return self.hot.inb.room(length)
+        return NULL if self.hot is None else self.hot.inb.room(length)
 
     cdef int came_in_place(self, size_t length) except -1:
         self.begin()

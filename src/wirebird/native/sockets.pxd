@@ -4,6 +4,11 @@ from .outbound cimport wb_out_t
 from .poller cimport Flushable, Pollable
 
 
+cdef extern from "address.h":
+    ctypedef struct wb_address_t:
+        pass
+
+
 cdef class Owner(Flushable):
     cdef int came(self, uint8_t *data, size_t length) except -1
     cdef int came_in_place(self, size_t length) except -1
@@ -22,7 +27,8 @@ cdef class Socket(Pollable):
     cdef bint _is_closing, is_eof_due, is_eof_sent, is_lost
     cdef int _fd_after
     cdef object error
-    cdef object peername
+    cdef object peername  # None: ``address`` holds it
+    cdef wb_address_t address
     cdef object socket
 
     cdef int send(self, wb_out_t *out) except -1
@@ -34,3 +40,4 @@ cdef class Socket(Pollable):
 
 
 cdef Socket adopt(object transport, Owner owner, object loop)
+cdef Socket own(int fd, Owner owner, object loop)

@@ -33,6 +33,9 @@ cdef extern from "poll.h":
     enum: WB_WRITE
     enum: WB_HANG_UP
 
+cdef extern from "address.h":
+    object wb_address(const wb_address_t *address)
+
 cdef extern from *:
     """
     #ifndef _WIN32
@@ -104,7 +107,7 @@ cdef class Socket(Pollable):
 
     def __repr__(self):
         state = "closing" if self._is_closing else "open"
-        return f"<{type(self).__name__} {state} peername={self.peername}>"
+        return f"<{type(self).__name__} {state} peername={self.get_extra_info('peername')}>"
 
     # From the poller
 
@@ -225,6 +228,8 @@ cdef class Socket(Pollable):
     def get_extra_info(self, name, default=None):
         """Say "socket", "sockname" or "peername"."""
         if name == "peername":
+            if self.peername is None:
+                return wb_address(&self.address)
             return self.peername
         if name == "socket":
             if self.socket is None and self.fd >= 0:
@@ -371,6 +376,19 @@ class _Released(asyncio.Protocol):
 _RELEASED = _Released()
 
 
+cdef Socket own(int fd, Owner owner, object loop):
+    """Make a transport of a descriptor, which is closed with it, or at once after an error."""
+    cdef Socket taken = Socket.__new__(Socket)
+    taken.owner = owner
+    taken.loop = loop
+    try:
+        poller_of(loop).watch(taken, fd, WB_READ | WB_HANG_UP)
+    except BaseException:
+        wb_close_socket(fd)
+        raise
+    return taken
+
+
 cdef Socket adopt(object transport, Owner owner, object loop):
     """Take the socket of a transport which has nothing left to send; None where that cannot be.
 
@@ -387,15 +405,8 @@ cdef Socket adopt(object transport, Owner owner, object loop):
     if inner is None or inner.type != socket.SOCK_STREAM:
         return None
     fd = os.dup(inner.fileno())
-    taken = Socket.__new__(Socket)
-    taken.owner = owner
-    taken.loop = loop
+    taken = own(fd, owner, loop)
     taken.peername = transport.get_extra_info("peername")
-    try:
-        poller_of(loop).watch(taken, fd, WB_READ | WB_HANG_UP)
-    except BaseException:
-        os.close(fd)
-        raise
     transport.set_protocol(_RELEASED)
     transport.pause_reading()
     transport.abort()

@@ -23,6 +23,7 @@ EXTENSIONS = (
     "fanout",
     "inbound",
     "kernels",
+    "listener",
     "outbound",
     "poller",
     "sockets",
