@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from .nowait import NowaitSender
 from .python_base import PythonConnectionBase
 
-__all__ = ["ConnectionBase", "Listener", "can_listen", "send_shared"]
+__all__ = ["ConnectionBase", "Listener", "can_listen", "send_shared", "set_busy_poll"]
 
 if TYPE_CHECKING:
     from ..native.fanout import send_shared
     from ..native.listener import Listener, can_listen
+    from ..native.poller import set_busy_poll
 
     class ConnectionBase(NowaitSender, PythonConnectionBase):
         """What both have."""
@@ -25,6 +26,7 @@ else:
         from ..native.base import ConnectionBase as NativeConnectionBase
         from ..native.fanout import send_shared
         from ..native.listener import Listener, can_listen
+        from ..native.poller import set_busy_poll
     except ImportError:  # it was not built here
 
         class ConnectionBase(NowaitSender, PythonConnectionBase):
@@ -39,6 +41,9 @@ else:
         def can_listen(loop):
             """Leave listening to the loop."""
             return False
+
+        def set_busy_poll(loop, microseconds):
+            """Leave waiting to the loop."""
 
     else:
 

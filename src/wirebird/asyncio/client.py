@@ -24,6 +24,7 @@ from ..engine import engine_name
 from ..exceptions import InvalidStatus, SecurityError
 from ..extensions.permessage_deflate import enable_client_permessage_deflate
 from ..http11 import USER_AGENT
+from .base import set_busy_poll
 from .connection import Connection
 from .handlers import HandlerLike, handler_maker
 from .tunnel import open_transport
@@ -156,6 +157,7 @@ class connect:
             connection, or one object for all: see ``Handler``. Messages go there, and cannot be
             received otherwise.
         engine: "python" or "native"; None for the default.
+        busy_poll_us: as for ``serve``.
         kwargs: for the loop's ``create_connection``, such as ``ssl``, ``server_hostname``,
             ``host``, ``port`` and ``sock``; and with the prefix ``proxy_`` for the proxy's TLS.
 
@@ -196,6 +198,7 @@ class connect:
         slow_consumer_bytes: int | None = SLOW_CONSUMER_BYTES,
         handler: HandlerLike | None = None,
         engine: str | None = None,
+        busy_poll_us: int = 0,
         **kwargs: Any,
     ) -> None:
         self.uri = uri
@@ -212,6 +215,7 @@ class connect:
         self.additional_headers = additional_headers
         self.user_agent_header = user_agent_header
         self.proxy = proxy
+        self.busy_poll_us = busy_poll_us
         self.process_exception = process_exception
         self.open_timeout = open_timeout
         self.reconnect_delays = reconnect_delays
@@ -251,6 +255,8 @@ class connect:
 
     async def connect(self) -> ClientConnection:
         """Connect, follow redirects, and do the opening handshake."""
+        if self.busy_poll_us:
+            set_busy_poll(asyncio.get_running_loop(), self.busy_poll_us)
         try:
             async with asyncio.timeout(self.open_timeout):
                 for _ in range(MAX_REDIRECTS + 1):

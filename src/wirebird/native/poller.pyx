@@ -51,8 +51,9 @@ cdef enum:
     PyBUF_WRITE = 0x200
 
 cdef double REPEAT_S = 0.0005
+cdef double BUSY_S = 0.002  # timers are not looked at meanwhile
 
-__all__ = ["Poller", "can_poll", "poller"]
+__all__ = ["Poller", "can_poll", "poller", "set_busy_poll"]
 
 _pollers = weakref.WeakKeyDictionary()
 
@@ -167,10 +168,10 @@ cdef class Poller:
         """Serve whoever is ready."""
         cdef int n, i
         cdef Pollable what
-        cdef double start, now
+        cdef double start, now, last
         if self.in_turn:
             return  # a handler runs the loop within itself
-        start = now = self._begin()
+        start = now = last = self._begin()
         try:
             while True:
                 n = wb_poll_wait(self.poll, self.events)
@@ -184,10 +185,15 @@ cdef class Poller:
                 self.buried.clear()
                 now = wb_time()
                 if n <= 0:
-                    if not self.busy_poll_us or (now - start) * 1e6 > self.busy_poll_us:
+                    if (now - last) * 1e6 >= self.busy_poll_us or now - start > BUSY_S:
+                        break
+                    if self.ready_of_loop:
                         break
                     continue
-                if self.ready_of_loop is None or self.ready_of_loop or now - start > REPEAT_S:
+                last = now
+                if self.ready_of_loop or (self.ready_of_loop is None and not self.busy_poll_us):
+                    break
+                if now - start > (BUSY_S if self.busy_poll_us else REPEAT_S):
                     break
                 if not self.has_own_clock:
                     self.now = now
@@ -272,3 +278,8 @@ cdef Poller poller_of(object loop):
 def poller(loop):
     """Return the poller of a loop."""
     return poller_of(loop)
+
+
+def set_busy_poll(loop, microseconds):
+    """Let turns of a loop look for more so long after the last that came, before they end."""
+    poller_of(loop).busy_poll_us = microseconds
