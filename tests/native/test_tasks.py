@@ -523,8 +523,7 @@ if sys.version_info >= (3, 12):  # and uvloop knows none
             asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
             async with served(obey) as (_, client):
                 for act, more, answers in ACTS:
-                    if act is not cancelled_task_of_recv:
-                        await ask(client, act, more, answers)
+                    await ask(client, act, more, answers)
 
         way.run(main())
 
