@@ -103,6 +103,7 @@ async def shield(ws: ServerConnection) -> str:
         async with asyncio.timeout(0.01):
             await asyncio.shield(receiving)
     except TimeoutError:
+        await ws.send("ready")
         return "got " + str(await receiving)
     return "no"
 
@@ -270,6 +271,7 @@ ACTS: list[tuple[Act, list[str], list[str]]] = [
     (wait_for_send, [], ["sent", "after"]),
     (group, ["a"], ["slept a"]),
     (gather, ["a"], ["a slept"]),
+    (shield, ["a"], ["ready", "got a"]),
     (cancel_itself, [], ["cancelled ('by itself',) 1 0"]),
     (cancel_itself_and_sleep, [], ["cancelled ('by itself',) 1 0"]),
     (cancel_itself_while_waiting, [], ["cancelled ('soon',) 1 0"]),
