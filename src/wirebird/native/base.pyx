@@ -725,6 +725,7 @@ cdef int _receive(Receive self, PyObject **result) except -2:
             ws.hot._now = ws.poller.time()
         message = ws.hot.next(self.decode, False)
     except ConnectionClosed as exc:
+        ws.hot.reader = ws.waiter = None  # nobody will wait any more
         self.state = DELEGATING
         self.delegate = ws._raise_at_end(exc)
         return _delegated(self, result)

@@ -238,8 +238,16 @@ cdef class Poller:
             dirty, self.dirty = self.dirty, []
             for what in dirty:
                 what.is_dirty = False
-                what.flush()
+                try:
+                    what.flush()
+                except Exception as exc:  # of one of many
+                    self._report(exc)
         return 0
+
+    def _report(self, error):
+        self.loop_ref().call_exception_handler(
+            {"message": "error in a connection", "exception": error}
+        )
 
     cdef int give_way(self, Flushable what) except -1:
         """Call ``go_on`` of it in the next turn of the loop."""
@@ -258,7 +266,10 @@ cdef class Poller:
         self._begin()
         try:
             for what in queued:
-                what.go_on()
+                try:
+                    what.go_on()
+                except Exception as exc:  # of one of many
+                    self._report(exc)
             self.flush_dirty()
         finally:
             self._end()
