@@ -16,6 +16,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.asyncio.pair import raw_and_server
 from tests.attacks.raw import uri_of
 from tests.native.ways import Way, only, served
 
@@ -673,3 +674,23 @@ def test_what_handlers_do_to_connections(way: Way, handler: Any) -> None:
                 assert late.state == 1
 
     way.run(main())
+
+
+async def test_who_sends_without_end_lets_others_go_first() -> None:
+    """A peer that takes everything is no reason to wait, but others have their turn."""
+    async with raw_and_server() as (peer, ws):
+        turns = 0
+
+        async def watch() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        watching = asyncio.create_task(watch())
+        for _ in range(2000):
+            await ws.send("x")
+        watching.cancel()
+        assert turns >= 2000 // 256
+        for _ in range(2000):
+            assert (await peer.frame()).payload == b"x"

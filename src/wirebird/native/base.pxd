@@ -17,13 +17,15 @@ cdef class ConnectionBase(Owner):
     cdef bint is_recv_plain  # no subclass has put another in its place
     cdef bint in_feed  # what came is being handed out, from the top of the loop
     cdef bint is_queued  # others go first
-    cdef int taken  # messages in this turn
+    cdef int taken, given  # messages in this turn
     cdef double turn_began
 
     cdef int begin(self) except -1
     cdef int finish(self) except -1
     cdef int clear(self) except -1
     cdef bint has_had_its_turn(self) noexcept
+    cdef bint has_sent_enough(self) noexcept
+    cdef bint is_time_over(self, int messages) noexcept
     cdef int sent(self) except -1
 
 

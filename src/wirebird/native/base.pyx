@@ -434,18 +434,23 @@ cdef class ConnectionBase(Owner):
         return task
 
     cdef bint has_had_its_turn(self) noexcept:
-        """Count a message; whether others must go first now."""
-        cdef double now
+        """Count a message that is taken; whether others must go first now."""
         self.taken += 1
-        if self.taken % MESSAGES_PER_LOOK:
-            return False
-        now = wb_time()
+        return self.taken % MESSAGES_PER_LOOK == 0 and self.is_time_over(self.taken)
+
+    cdef bint has_sent_enough(self) noexcept:
+        """Count a message that is sent; whether others must go first now."""
+        self.given += 1
+        return self.given % MESSAGES_PER_LOOK == 0 and self.is_time_over(self.given)
+
+    cdef bint is_time_over(self, int messages) noexcept:
+        cdef double now = wb_time()
         if not self.turn_began:
             self.turn_began = now
-        return self.taken >= MESSAGES_PER_TURN or now - self.turn_began > TURN_S
+        return messages >= MESSAGES_PER_TURN or now - self.turn_began > TURN_S
 
     cdef int clear(self) except -1:
-        self.taken = 0
+        self.taken = self.given = 0
         self.turn_began = 0
         return 0
 
@@ -853,6 +858,11 @@ cdef int _send(Send self, PyObject **result) except -2:
         return _send_delegated(self, result)
     if self.state == DONE:
         raise RuntimeError("cannot reuse already awaited coroutine")
+    if self.state == GAVE_WAY:
+        self.state = DONE
+        Py_INCREF(<PyObject *>None)
+        result[0] = <PyObject *>None
+        return 0
     self.message = None
     if type(message) is str:
         opcode = BINARY if text is False else TEXT
@@ -880,6 +890,10 @@ cdef int _send(Send self, PyObject **result) except -2:
         return _send_delegated(self, result)
     Py_INCREF(<PyObject *>None)
     result[0] = <PyObject *>None
+    if ws.has_sent_enough():  # whoever sends without end lets others go first now and then
+        ws.clear()
+        self.state = GAVE_WAY
+        return 1
     return 0
 
 
