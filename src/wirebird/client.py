@@ -63,7 +63,7 @@ class ClientProtocol(ClientHandshake, Protocol):
         Raises:
             ValueError: it holds what cannot stand in a head.
         """
-        self._writes.append(request.serialize())
+        self._write(request.serialize())
         if self.debug:
             self.logger.debug("> %s %s %s", request.method, request.path, request.protocol)
             for name, value in request.headers.raw_items():
@@ -84,7 +84,7 @@ class ClientProtocol(ClientHandshake, Protocol):
             self.logger.debug("< HTTP/1.1 %d %s", response.status_code, response.reason_phrase)
             for name, value in response.headers.raw_items():
                 self.logger.debug("< %s: %s", name, value)
-        self._events.append(response)
+        self._came(response)
         try:
             self.process_response(response)
         except InvalidHandshake as exc:

@@ -6,9 +6,10 @@ and no keepalive: its user does, or an adapter, which asks for the core connecti
 
 from __future__ import annotations
 
+import functools
 import logging
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from .core.close import Close
@@ -29,6 +30,8 @@ Side = Role
 SERVER, CLIENT = Side.SERVER, Side.CLIENT
 CONNECTING, OPEN, CLOSING, CLOSED = State
 
+_OVER: Iterator[None] = iter(())  # in the place of a handshake that has nothing to read any more
+
 Event = Request | Response | Frame
 """What ``events_received`` returns."""
 
@@ -45,6 +48,27 @@ class Protocol:
         engine: name of the engine; None for the default.
     """
 
+    # What is the class's, until it is known, costs a connection nothing.
+    debug = False
+    origin: Origin | None = None
+    subprotocol: Subprotocol | None = None
+    handshake_exc: Exception | None = None
+    """Why the opening handshake failed; None if it did not."""
+    connection: Connection | None = None
+    """The core connection, once it is open."""
+    trace: Trace | None = None
+    """What the core connection gets as its ``trace``."""
+    eof_sent = False
+    _id: uuid.UUID | None = None
+    _arguments: dict[str, Any] | None = None  # of the core connection, until it is made
+    _is_pulled = False  # an adapter takes the messages from the core connection
+    _is_over = False  # the handshake failed, and TCP has ended
+    _has_eof = False
+    _reader: StreamReader | None = None
+    _handshake: Iterator[None] | None = None
+    _events: list[Event] | None = None
+    _writes: list[bytes] | None = None
+
     def __init__(
         self,
         side: Side,
@@ -54,42 +78,63 @@ class Protocol:
         logger: LoggerLike | None = None,
         engine: str | None = None,
     ) -> None:
-        self.id: uuid.UUID = uuid.uuid4()
         self.side = side
         if logger is None:
-            logger = logging.getLogger(f"wirebird.{side.name.lower()}")
+            logger = _default_logger(side)
         self.logger: LoggerLike = logger
-        self.debug = logger.isEnabledFor(logging.DEBUG)
-        self.origin: Origin | None = None
         self.extensions: list[Extension] = []
-        self.subprotocol: Subprotocol | None = None
-        self.handshake_exc: Exception | None = None
-        """Why the opening handshake failed; None if it did not."""
-        self.connection: Connection | None = None
-        """The core connection, once it is open."""
         self._engine = engine_name(engine)
-        self._arguments: dict[str, Any] = {"max_size": max_size}
-        self.trace: Trace | None = self._log_frame if self.debug else None
-        """What the core connection gets as its ``trace``."""
-        self._is_pulled = False  # an adapter takes the messages from the core connection
-        self._is_over = False  # the handshake failed, and TCP has ended
-        self.eof_sent = False
-        self.reader = StreamReader()
-        self._handshake: Generator[None, None, None] | None = None
-        self._events: list[Event] = []
-        self._writes: list[bytes] = []
+        self._arguments = arguments = {"max_size": max_size}
+        if logger.isEnabledFor(logging.DEBUG):
+            self.debug = True
+            self.trace = self._log_frame
         if state is OPEN:
             self._open()
+            self._arguments = arguments  # it may be made anew
         elif self.debug:
             self.logger.debug("= connection is CONNECTING")
 
+    @property
+    def id(self) -> uuid.UUID:
+        """Tells connections apart."""
+        if self._id is None:
+            self._id = uuid.uuid4()
+        return self._id
+
+    @id.setter
+    def id(self, value: uuid.UUID) -> None:
+        self._id = value
+
+    @property
+    def reader(self) -> StreamReader:
+        """What came and was not read yet, before the connection is open."""
+        if self._reader is None:
+            self._reader = StreamReader()
+            self._reader.eof = self._has_eof
+        return self._reader
+
     # For adapters
+
+    @property
+    def early_bytes(self) -> int:
+        """How much came behind a request that is not answered yet."""
+        return 0 if self._reader is None else len(self._reader.buffer)
+
+    @property
+    def has_eof(self) -> bool:
+        """Whether the stream that comes has ended."""
+        return self._has_eof
 
     def configure(self, **arguments: Any) -> None:
         """Say with what arguments the core connection is to be made; its messages are pulled.
 
         One that was OPEN from the start is made anew: nothing has come or gone yet.
+
+        Raises:
+            InvalidState: the connection was made in the meantime.
         """
+        if self._arguments is None:
+            raise InvalidState(f"connection is {self.state.name.lower()}")
         self._arguments.update(arguments)
         self._is_pulled = True
         if self.connection is not None:
@@ -162,25 +207,29 @@ class Protocol:
             EOFError: the stream has ended already.
         """
         if self.connection is not None:
-            if self.reader.eof:
+            if self._has_eof:
                 raise EOFError("stream has ended")
             self.connection.receive_data(data, 0.0)
             self._pull()
         elif self.eof_sent:
             return  # the handshake failed: the rest means nothing
         else:
-            self.reader.feed_data(data)
-            self._go_on()
+            if self._handshake is None and self._reader is None:
+                data = self._take_usual_head(data)
+            if data:
+                self.reader.feed_data(data)
+                self._go_on()
 
     def receive_eof(self) -> None:
         """Take the end of the stream; then call ``data_to_send``. Doing it again does nothing."""
-        if self.reader.eof:
+        if self._has_eof:
             return
-        self.reader.feed_eof()
+        self._has_eof = True
         if self.connection is not None:
             self.connection.receive_eof(0.0)
             self._pull()
             return
+        self.reader.eof = True
         self._go_on()
         if self.connection is None:
             self._send_eof()
@@ -242,12 +291,13 @@ class Protocol:
 
     def events_received(self) -> list[Event]:
         """Return what came: the request or response of the handshake, then frames."""
-        events, self._events = self._events, []
-        return events
+        events, self._events = self._events, None
+        return [] if events is None else events
 
     def data_to_send(self) -> list[bytes]:
         """Return what must go to the network, in order; ``SEND_EOF`` means to half-close TCP."""
-        writes, self._writes = self._writes, []
+        given, self._writes = self._writes, None
+        writes = [] if given is None else given
         if self.connection is not None:
             writes += self.connection.data_to_send()
             self.eof_sent = self.eof_sent or SEND_EOF in writes
@@ -265,15 +315,19 @@ class Protocol:
         connection = self._make_connection()
         if self.debug:
             self.logger.debug("= connection is OPEN")
-        rest = self.reader.take_rest()
+        assert self._arguments is not None
         now = self._arguments.get("now", 0.0)
-        if rest:
-            connection.receive_data(rest, now)
-        if self.reader.eof:
+        reader, self._reader, self._arguments = self._reader, None, None
+        if reader is not None:
+            self._has_eof = reader.eof
+            if rest := reader.take_rest():
+                connection.receive_data(rest, now)
+        if self._has_eof:
             connection.receive_eof(now)
         self._pull()
 
     def _make_connection(self) -> Connection:
+        assert self._arguments is not None
         make = connection_class(self._engine, self.extensions)
         connection = make(self.side, extensions=self.extensions, **self._arguments)
         connection.trace = self.trace
@@ -286,12 +340,26 @@ class Protocol:
             return
         try:
             while (frame := self.connection.next_frame()) is not NEED_MORE:
-                self._events.append(frame)
+                self._came(frame)
         except ConnectionClosed:
             pass  # no more frames; the state says so
 
     def _log_frame(self, sent: bool, frame: Frame) -> None:
         self.logger.debug("%s %s", ">" if sent else "<", frame)
+
+    def _came(self, event: Event) -> None:
+        if self._events is None:
+            self._events = []
+        self._events.append(event)
+
+    def _write(self, data: bytes) -> None:
+        if self._writes is None:
+            self._writes = []
+        self._writes.append(data)
+
+    def _take_usual_head(self, data: BytesLike) -> BytesLike:
+        """Take a head that is here as a whole, if that is easier; return what is left."""
+        return data
 
     def _go_on(self) -> None:
         """Go on with the handshake as far as the bytes allow."""
@@ -300,7 +368,7 @@ class Protocol:
         try:
             next(self._handshake)
         except StopIteration:
-            pass
+            self._handshake = _OVER
 
     def _shake_hands(self) -> Generator[None, None, None]:
         """Read the peer's head; what client and server do differently."""
@@ -310,4 +378,9 @@ class Protocol:
     def _send_eof(self) -> None:
         if not self.eof_sent:
             self.eof_sent = True
-            self._writes.append(SEND_EOF)
+            self._write(SEND_EOF)
+
+
+@functools.cache
+def _default_logger(side: Side) -> logging.Logger:
+    return logging.getLogger(f"wirebird.{side.name.lower()}")

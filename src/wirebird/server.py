@@ -10,9 +10,9 @@ from .core.extensions.base import ServerExtensionFactory
 from .core.handshake.server import ServerHandshake
 from .core.http1 import Request, Response
 from .core.rules import MAX_MESSAGE_BYTES, State
-from .core.types import LoggerLike, Origin, Subprotocol
+from .core.types import BytesLike, LoggerLike, Origin, Subprotocol
 from .exceptions import InvalidHandshake, InvalidMessage
-from .protocol import CONNECTING, SERVER, Protocol
+from .protocol import _OVER, CONNECTING, SERVER, Protocol
 
 __all__ = ["ServerProtocol"]
 
@@ -70,7 +70,7 @@ class ServerProtocol(ServerHandshake, Protocol):
         Raises:
             ValueError: it holds what cannot stand in a head.
         """
-        self._writes.append(response.serialize())
+        self._write(response.serialize())
         if self.debug:
             self.logger.debug("> HTTP/1.1 %d %s", response.status_code, response.reason_phrase)
             for name, value in response.headers.raw_items():
@@ -86,6 +86,15 @@ class ServerProtocol(ServerHandshake, Protocol):
                 response.reason_phrase,
             )
             self._send_eof()
+
+    def _take_usual_head(self, data: BytesLike) -> BytesLike:
+        usual = Request.parse_usual(data)
+        if usual is None:
+            return data
+        request, size = usual
+        self._handshake = _OVER
+        self._request_came(request)
+        return memoryview(data)[size:]
 
     def _shake_hands(self) -> Generator[None, None, None]:
         try:
@@ -103,11 +112,14 @@ class ServerProtocol(ServerHandshake, Protocol):
             invalid.__cause__ = exc
             self._refuse(invalid)
             return
+        self._request_came(request)
+
+    def _request_came(self, request: Request) -> None:
         if self.debug:
             self.logger.debug("< %s %s %s", request.method, request.path, request.protocol)
             for name, value in request.headers.raw_items():
                 self.logger.debug("< %s: %s", name, value)
-        self._events.append(request)
+        self._came(request)
 
     def _refuse(self, exc: InvalidHandshake) -> None:
         """Answer something that is not a request."""

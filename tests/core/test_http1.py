@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
@@ -28,6 +31,7 @@ from wirebird.exceptions import (
     SecurityError,
     StatusLineTooLong,
     TooManyHeaders,
+    UnsafeHeader,
 )
 from wirebird.version import version
 
@@ -552,6 +556,150 @@ def test_any_bytes_are_a_message_or_one_of_the_errors(
         message, rest = whole
         assert data.endswith(rest)
         assert message.serialize()
+
+
+# What is read at once, and made into headers later.
+
+USUAL = get(b"Host: a", b"X:  1\t", b"x: \xfc", b"Empty:")
+
+
+def usual(data: bytes) -> Request:
+    found = Request.parse_usual(data)
+    assert found is not None
+    message, size = found
+    assert size == len(data)
+    return message
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        USUAL[:-1],
+        b"POST" + USUAL[3:],
+        USUAL.replace(b"1.1", b"1.0"),
+        get(b"Host : a"),
+        get(b" folded"),
+        get(b"A: \0"),
+        get(b"A: b\nC: d"),
+        get(b"content-Length: 0"),
+        get(b"Content-Length:5"),
+        get(b"TRANSFER-encoding: chunked"),
+        get(*[b"A: b"] * (rules.MAX_HEADERS + 1)),
+        get(*[b"A: " + b"b" * 1000] * 9),
+    ],
+)
+def test_what_is_left_to_be_read_line_by_line(data: bytes) -> None:
+    assert Request.parse_usual(data) is None
+
+
+def test_the_most_headers_that_are_read_at_once() -> None:
+    message = usual(get(*[b"A: b"] * rules.MAX_HEADERS))
+    assert message.headers.get_all("a") == ["b"] * rules.MAX_HEADERS
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_what_follows_a_head_is_left_alone(kind: Callable[[bytes], Any]) -> None:
+    found = Request.parse_usual(kind(USUAL + b"\x81\x00"))
+    assert found is not None
+    assert (found[0].headers["Host"], found[1]) == ("a", len(USUAL))
+
+
+def test_a_request_that_is_read_later_is_like_any_other() -> None:
+    expected, _ = feed(request, [USUAL])
+    assert usual(USUAL) == expected
+    assert expected == usual(USUAL)
+    assert repr(usual(USUAL)) == repr(expected)
+    assert dataclasses.asdict(usual(USUAL)) == dataclasses.asdict(expected)
+    assert dataclasses.replace(usual(USUAL), path="/b").path == "/b"
+    assert pickle.loads(pickle.dumps(usual(USUAL))) == expected
+    assert copy.copy(usual(USUAL)) == copy.deepcopy(usual(USUAL)) == expected
+    assert usual(USUAL).serialize() == expected.serialize()
+    assert not hasattr(usual(USUAL), "no_such_thing")
+
+
+def test_headers_that_were_asked_for_are_kept() -> None:
+    message = usual(USUAL)
+    assert "Y" not in message.headers_now()
+    message.headers_now()["Y"] = "of nobody"
+    message.headers["Y"] = "2"
+    assert message.headers is message.headers is message.headers_now()
+    assert message.headers.get_all("Y") == ["2"]
+
+
+def test_headers_and_a_path_that_were_given_are_kept() -> None:
+    message = usual(USUAL)
+    message.headers = Headers(A="1")
+    assert message.headers_now() == Headers(A="1")
+    assert (message.path, message.headers) == ("/", Headers(A="1"))
+    message = usual(USUAL)
+    message.path = "/other"
+    assert (message.headers["Host"], message.path) == ("a", "/other")
+
+
+def written() -> Response:
+    return Response.from_lines(101, "Switching", "A: 1\r\nServer-Timing: 2\r\n")
+
+
+def test_a_response_made_of_lines_is_like_any_other() -> None:
+    expected = Response(101, "Switching", Headers([("A", "1"), ("Server-Timing", "2")]))
+    assert written().serialize() == expected.serialize()
+    assert written() == expected
+    assert repr(written()) == repr(expected)
+    assert pickle.loads(pickle.dumps(written())) == expected
+    message = written()
+    message.headers["B"] = "2"
+    message.status_code, message.body = 200, b"body"
+    assert message.serialize().startswith(b"HTTP/1.1 200 Switching\r\nA: 1\r\n")
+    assert message.serialize().endswith(b"\r\nB: 2\r\n\r\nbody")
+    message = written()
+    message.headers = Headers()
+    assert message.serialize() == b"HTTP/1.1 101 Switching\r\n\r\n"
+
+
+def test_a_header_is_replaced() -> None:
+    for message in written(), Response(101, "", Headers(A="1")):
+        for name, value in [("Server", "x"), ("server", "y"), ("a", "2")]:
+            message.replace_header(name, value)
+        assert message.headers.get_all("Server") == ["y"]
+        assert message.headers.get_all("A") == ["2"]
+        for value in "a\r\nB: c", "\0", "\u20ac":
+            with pytest.raises(UnsafeHeader):
+                message.replace_header("X", value)
+        assert "B" not in message.headers
+    message = written()
+    with pytest.raises(UnsafeHeader):
+        message.replace_header("X\r\nB", "c")
+    assert message == written()
+
+
+USUAL_FRAGMENTS = st.sampled_from(
+    [
+        *[b"GET", b" ", b"/", b"HTTP/1.1", b"\r\n", b"\r\n\r\n", b"\n", b"\r", b":", b"A: b\r\n"],
+        *[
+            b"Host: x",
+            b"\0",
+            b"\t",
+            b"\xff",
+            b"\x7f",
+            b"Content-Length: 0\r\n",
+            b"A:",
+            b"Host: y\r\n",
+        ],
+    ]
+)
+
+
+@given(st.lists(st.one_of(USUAL_FRAGMENTS, st.binary(max_size=2)), max_size=9).map(b"".join))
+def test_what_is_read_at_once_is_what_is_read_line_by_line(data: bytes) -> None:
+    for raw in data, b"GET / HTTP/1.1\r\n" + data + b"\r\n", USUAL[:30] + data + USUAL[30:]:
+        found = Request.parse_usual(raw)
+        if found is not None:
+            message, size = found
+            expected, rest = feed(request, [raw])
+            assert raw[size:] == rest
+            assert list(message.headers_now().raw_items()) == list(expected.headers.raw_items())
+            assert list(message.headers.raw_items()) == list(expected.headers.raw_items())
+            assert (message, message.headers) == (expected, expected.headers)
 
 
 def as_websockets(data: bytes) -> websockets.http11.Request:

@@ -314,7 +314,7 @@ class PythonConnectionBase(MessageSender, asyncio.BufferedProtocol):
     @property
     def _is_peer_done(self) -> bool:
         if self._core is None:
-            return self.protocol.reader.eof
+            return self.protocol.has_eof
         return self._core.is_input_ended_by_peer
 
     def _deliverer(

@@ -142,9 +142,7 @@ class ServerConnection(Connection):
             response = self.protocol.accept(request)
         self.response = response
         if server_header is not None:
-            if "Server" in response.headers:
-                del response.headers["Server"]
-            response.headers["Server"] = server_header
+            response.replace_header("Server", server_header)
         return response
 
     def _answer(self, response: Response) -> None:
@@ -207,7 +205,7 @@ class ServerConnection(Connection):
         for event in self.protocol.events_received():
             assert isinstance(event, Request)
             self.request = event
-        if self.request is not None and len(self.protocol.reader.buffer) > _MAX_EARLY_BYTES:
+        if self.request is not None and self.protocol.early_bytes > _MAX_EARLY_BYTES:
             self.link.pause()  # until the request is answered
         if self._is_answered:
             self._flush()
@@ -221,7 +219,7 @@ class ServerConnection(Connection):
     @property
     def _is_answered(self) -> bool:
         """Whether what came was no request, and was answered; or the client is gone."""
-        return self.protocol.handshake_exc is not None or self.protocol.reader.eof
+        return self.protocol.handshake_exc is not None or self.protocol.has_eof
 
     @property
     def _is_request_over(self) -> bool:

@@ -16,11 +16,18 @@ from typing import Any, Protocol, Self
 
 from ..exceptions import UnsafeHeader
 
-__all__ = ["Headers", "HeadersLike", "MultipleValuesError", "SupportsKeysAndGetItem"]
+__all__ = [
+    "Headers",
+    "HeadersLike",
+    "MultipleValuesError",
+    "SupportsKeysAndGetItem",
+    "check_header",
+]
 
 _is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 # HTAB, SP, VCHAR and obs-text. RFC 9110, 5.5.
 _is_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
+_find_lines = re.compile(r"([^:]++):([^\r]*+)\r\n").findall
 
 
 class MultipleValuesError(LookupError):
@@ -52,6 +59,20 @@ class Headers(MutableMapping[str, str]):
         self._list: list[tuple[str, str]] = []
         self.update(*args, **kwargs)
 
+    @classmethod
+    def from_lines(cls, lines: str) -> Self:
+        """Read headers whose grammar was checked already.
+
+        Args:
+            lines: each a name, a colon and a value; each ends with CRLF.
+        """
+        headers = cls.__new__(cls)
+        headers._list = [(name, value.strip(" \t")) for name, value in _find_lines(lines)]
+        headers._dict = {}
+        for name, value in headers._list:
+            headers._dict.setdefault(name.lower(), []).append(value)
+        return headers
+
     def __str__(self) -> str:
         return "".join(f"{name}: {value}\r\n" for name, value in self._list) + "\r\n"
 
@@ -72,7 +93,7 @@ class Headers(MutableMapping[str, str]):
             UnsafeHeader: ``set_insecure`` brought in what must not be sent.
         """
         for name, value in self._list:
-            _check(name, value)
+            check_header(name, value)
         return str(self).encode("iso-8859-1")
 
     def __contains__(self, key: object) -> bool:
@@ -93,7 +114,7 @@ class Headers(MutableMapping[str, str]):
     def __setitem__(self, key: str, value: str) -> None:
         # Exactly what is checked is kept: a subclass of str may show another face later.
         key, value = str(key), str(value)
-        _check(key, value)
+        check_header(key, value)
         self.set_insecure(key, value)
 
     def __delitem__(self, key: str) -> None:
@@ -135,7 +156,12 @@ class Headers(MutableMapping[str, str]):
         self._list.append((key, value))
 
 
-def _check(name: str, value: str) -> None:
+def check_header(name: str, value: str) -> None:
+    """Check that a header can stand in a head.
+
+    Raises:
+        UnsafeHeader: the name is not a token, or the value holds a control character.
+    """
     if not _is_token(name) or not _is_value(value):
         raise UnsafeHeader(name, value)
 

@@ -17,7 +17,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Generator
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from ..exceptions import (
     HeaderLineTooLong,
@@ -27,7 +27,7 @@ from ..exceptions import (
     TooManyHeaders,
 )
 from ..version import version
-from .fields import Headers
+from .fields import Headers, check_header
 from .rules import (
     MAX_BODY_BYTES,
     MAX_HEAD_BYTES,
@@ -35,6 +35,7 @@ from .rules import (
     MAX_HEADERS,
     MAX_REQUEST_LINE_BYTES,
 )
+from .types import BytesLike
 
 __all__ = ["SERVER", "USER_AGENT", "Request", "Response"]
 
@@ -54,13 +55,55 @@ _is_text = re.compile(rb"[\t\x20-\x7e\x80-\xff]*").fullmatch
 _is_length = re.compile(r"[0-9]{1,18}").fullmatch
 _is_chunk_size = re.compile(rb"[0-9A-Fa-f]{1,15}").fullmatch
 
+# A head as nearly every client sends it, by the same grammar, all at once.
+_match_usual_head = re.compile(
+    rb"GET [\x21-\x7e]++ HTTP/1\.1\r\n"
+    rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n){0,%d}+\r\n"
+    % MAX_HEADERS
+).match
+_MAX_USUAL_BYTES = min(MAX_REQUEST_LINE_BYTES, MAX_HEADER_LINE_BYTES, MAX_HEAD_BYTES)
+
 ReadLine: TypeAlias = Callable[[int, type[Exception]], Generator[None, None, bytes | bytearray]]
 ReadExact: TypeAlias = Callable[[int], Generator[None, None, bytes | bytearray]]
 ReadToEof: TypeAlias = ReadLine
 
 
+class _Message:
+    """Headers that are made when they are first asked for.
+
+    Most are never asked for: as bytes in one piece they take a tenth of the memory.
+    """
+
+    _head: bytes | None = None
+
+    if not TYPE_CHECKING:  # for a checker an attribute is there, or it is not
+
+        def __getattr__(self, name: str) -> Any:
+            head = self._head
+            if head is not None:
+                self._head = None
+                given = vars(self)
+                for key, value in self._read_head(head.decode("iso-8859-1")).items():
+                    given.setdefault(key, value)
+                if name in given:
+                    return given[name]
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _read_head(self, head: str) -> dict[str, Any]:
+        """Return the attributes that are in the head."""
+        raise NotImplementedError
+
+    def _kept_headers(self) -> Headers | None:
+        """Return the headers that somebody may have changed; None where the head holds them."""
+        try:
+            headers: Headers = object.__getattribute__(self, "headers")
+        except AttributeError:
+            return None
+        return headers
+
+
 @dataclasses.dataclass
-class Request:
+class Request(_Message):
     """A request for a WebSocket.
 
     Args:
@@ -81,6 +124,38 @@ class Request:
     def exception(self) -> Exception | None:
         """Why the handshake failed; deprecated, as ``websockets`` has it."""
         return _deprecated_exception(self._exception, "Request", "ServerProtocol")
+
+    @classmethod
+    def parse_usual(cls, data: BytesLike) -> tuple[Self, int] | None:
+        """Read a request that came at once and is as nearly all are; its headers are read later.
+
+        Args:
+            data: what came.
+
+        Returns:
+            The request and how many bytes of ``data`` it had; None to ask ``parse``.
+        """
+        match = _match_usual_head(data)
+        if match is None or match.end() > _MAX_USUAL_BYTES:
+            return None
+        head: bytes = match.group()
+        lowered = head.lower()
+        if b"\ntransfer-encoding:" in lowered or b"\ncontent-length:" in lowered:
+            return None
+        request = cls.__new__(cls)
+        request._head = head
+        return request, len(head)
+
+    def _read_head(self, head: str) -> dict[str, Any]:
+        line, _, lines = head[:-2].partition("\r\n")
+        return {"path": line.split(" ")[1], "headers": Headers.from_lines(lines)}
+
+    def headers_now(self) -> Headers:
+        """Return the headers; a copy, where nobody has asked for them yet."""
+        kept = self._kept_headers()
+        if kept is not None or self._head is None:
+            return self.headers
+        return Headers.from_lines(self._head.decode("iso-8859-1").partition("\r\n")[2][:-2])
 
     @classmethod
     def parse(cls, read_line: ReadLine) -> Generator[None, None, Self]:
@@ -129,7 +204,7 @@ class Request:
 
 
 @dataclasses.dataclass
-class Response:
+class Response(_Message):
     """A response to a request for a WebSocket.
 
     Args:
@@ -150,6 +225,39 @@ class Response:
     def exception(self) -> Exception | None:
         """Why the handshake failed; deprecated, as ``websockets`` has it."""
         return _deprecated_exception(self._exception, "Response", "ClientProtocol")
+
+    @classmethod
+    def from_lines(cls, status_code: int, reason_phrase: str, lines: str) -> Self:
+        """Make a response without a body, whose headers are made of lines when they are asked for.
+
+        Args:
+            status_code, reason_phrase: as above.
+            lines: as for ``Headers.from_lines``.
+        """
+        response = cls.__new__(cls)
+        response.status_code = status_code
+        response.reason_phrase = reason_phrase
+        response._head = lines.encode("iso-8859-1")
+        return response
+
+    def _read_head(self, head: str) -> dict[str, Any]:
+        return {"headers": Headers.from_lines(head)}
+
+    def replace_header(self, name: str, value: str) -> None:
+        """Set a header to one value, whatever it was.
+
+        Raises:
+            UnsafeHeader: the name is not a token, or the value holds a control character.
+        """
+        head = self._head
+        kept = self._kept_headers()
+        if kept is None and head is not None and f"{name}:".lower().encode() not in head.lower():
+            check_header(name, value)
+            self._head = head + f"{name}: {value}\r\n".encode("iso-8859-1")
+            return
+        if name in self.headers:
+            del self.headers[name]
+        self.headers[name] = value
 
     @classmethod
     def parse(
@@ -210,8 +318,12 @@ class Response:
         reason = self.reason_phrase.encode("iso-8859-1")
         if not _is_text(reason):
             raise ValueError(f"invalid reason phrase: {self.reason_phrase!a}")
-        head = b"HTTP/1.1 " + status.encode() + b" " + reason + b"\r\n" + self.headers.serialize()
-        return head + self.body
+        kept = self._kept_headers()
+        if kept is None and self._head is not None:
+            headers = self._head + b"\r\n"
+        else:
+            headers = self.headers.serialize()
+        return b"HTTP/1.1 " + status.encode() + b" " + reason + b"\r\n" + headers + self.body
 
 
 def _deprecated_exception(exc: Exception | None, owner: str, protocol: str) -> Exception | None:

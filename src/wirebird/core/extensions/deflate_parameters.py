@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 
 from ...exceptions import DuplicateParameter, InvalidParameterName, InvalidParameterValue
 from ..types import ExtensionParameter
@@ -23,33 +24,45 @@ class Parameters(NamedTuple):
     server_max_window_bits: int | None = None
     client_max_window_bits: int | Literal[True] | None = None
 
-    @classmethod
-    def parse(cls, params: Sequence[ExtensionParameter], *, is_offer: bool) -> Self:
+    @staticmethod
+    def parse(params: Sequence[ExtensionParameter], *, is_offer: bool) -> Parameters:
         """Read what the peer sent, refusing the first parameter that is wrong. RFC 7692, 7.1."""
-        values: dict[str, int] = {}
-        for name, value in params:
-            if name not in cls._fields:
-                raise InvalidParameterName(name)
-            if name in values:
-                raise DuplicateParameter(name)
-            if value is None and (
-                name.endswith("_no_context_takeover")
-                or (is_offer and name == "client_max_window_bits")
-            ):
-                values[name] = True
-            elif value in _WINDOW_BITS and name.endswith("_max_window_bits"):
-                values[name] = _WINDOW_BITS[value]
-            else:
-                raise InvalidParameterValue(name, value)
-        return cls(**values)  # type: ignore[arg-type]
+        return _parse(tuple((name, value) for name, value in params), is_offer)
 
     def serialize(self) -> list[ExtensionParameter]:
         """Write the parameters that are there."""
-        return [
-            (name, None if value is True else str(value))
-            for name, value in zip(self._fields, self, strict=True)
-            if value
-        ]
+        return list(_serialize(*self))
+
+
+# Peers of one kind all say the same, so what was made of it is remembered.
+
+
+@functools.lru_cache(maxsize=64)
+def _parse(params: tuple[ExtensionParameter, ...], is_offer: bool) -> Parameters:
+    values: dict[str, int] = {}
+    for name, value in params:
+        if name not in Parameters._fields:
+            raise InvalidParameterName(name)
+        if name in values:
+            raise DuplicateParameter(name)
+        if value is None and (
+            name.endswith("_no_context_takeover") or (is_offer and name == "client_max_window_bits")
+        ):
+            values[name] = True
+        elif value in _WINDOW_BITS and name.endswith("_max_window_bits"):
+            values[name] = _WINDOW_BITS[value]
+        else:
+            raise InvalidParameterValue(name, value)
+    return Parameters(**values)  # type: ignore[arg-type]
+
+
+@functools.lru_cache(maxsize=64, typed=True)
+def _serialize(*values: bool | int | None) -> list[ExtensionParameter]:
+    return [
+        (name, None if value is True else str(value))
+        for name, value in zip(Parameters._fields, values, strict=True)
+        if value
+    ]
 
 
 def check_window_bits(name: str, bits: int) -> None:

@@ -17,7 +17,9 @@ chooses for each message. Fragments are cut from the compressed message, so only
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 from ...exceptions import NegotiationError, ProtocolError
@@ -49,7 +51,8 @@ class PerMessageDeflate(Extension):
         local_no_context_takeover: whether ours do not.
         remote_max_window_bits: how far back the peer's messages refer, 8-15.
         local_max_window_bits: how far back ours do, 8-15.
-        compress_settings: further keyword arguments for ``zlib.compressobj``, without ``wbits``.
+        compress_settings: further keyword arguments for ``zlib.compressobj``, without ``wbits``;
+            it is kept as it is, and not to be changed any more.
         threshold: a message in one frame with fewer bytes is sent as it is.
 
     Raises:
@@ -60,6 +63,12 @@ class PerMessageDeflate(Extension):
     first_frame_rsv = RSV1
     other_frame_rsv = 0
     may_skip = True
+
+    # What most endpoints never need is the class's, or made when it is needed.
+    threshold = 0
+    compress_settings: Mapping[str, Any] = MappingProxyType({})
+    _inflating = False  # whether the message that is coming is compressed
+    _deflating = False  # whether the message that is going is
 
     def __init__(
         self,
@@ -78,14 +87,20 @@ class PerMessageDeflate(Extension):
         self.local_no_context_takeover = local_no_context_takeover
         self.remote_max_window_bits = remote_max_window_bits
         self.local_max_window_bits = local_max_window_bits
-        self.compress_settings = dict(compress_settings or {})
-        self.threshold = threshold
-        self._inflater = Inflater(remote_max_window_bits, not remote_no_context_takeover)
-        self._deflater = Deflater(
-            local_max_window_bits, not local_no_context_takeover, self.compress_settings
+        if compress_settings:
+            self.compress_settings = compress_settings
+        if threshold:
+            self.threshold = threshold
+
+    @functools.cached_property
+    def _inflater(self) -> Inflater:
+        return Inflater(self.remote_max_window_bits, not self.remote_no_context_takeover)
+
+    @functools.cached_property
+    def _deflater(self) -> Deflater:
+        return Deflater(
+            self.local_max_window_bits, not self.local_no_context_takeover, self.compress_settings
         )
-        self._inflating = False  # whether the message that is coming is compressed
-        self._deflating = False  # whether the message that is going is
 
     def __repr__(self) -> str:
         return (

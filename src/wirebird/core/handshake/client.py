@@ -45,6 +45,10 @@ class ClientHandshake:
         kwargs: for the next class in line.
     """
 
+    # What is the class's, until it is known, costs a connection nothing.
+    handshake_exc: Exception | None = None
+    subprotocol: Subprotocol | None = None
+
     def __init__(
         self,
         uri: WebSocketURI,
@@ -60,9 +64,7 @@ class ClientHandshake:
         self.available_extensions = extensions
         self.available_subprotocols = subprotocols
         self.key = generate_key()
-        self.handshake_exc: Exception | None = None
         self.extensions: list[Extension] = []
-        self.subprotocol: Subprotocol | None = None
 
     def connect(self) -> Request:
         """Return the request; it can be changed before it is sent, to add headers for example.

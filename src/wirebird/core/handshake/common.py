@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from ...exceptions import InvalidHeader, InvalidUpgrade
@@ -18,6 +19,12 @@ __all__ = [
     "single_value",
 ]
 
+# What is longer is not worth the memory.
+_MAX_REMEMBERED_CHARACTERS = 256
+
+_USUAL_CONNECTION = [["Upgrade"], ["upgrade"]]
+_USUAL_UPGRADE = [["websocket"], ["WebSocket"]]
+
 
 def check_upgrade(headers: Headers, *, alone: bool) -> None:
     """Check that Connection and Upgrade speak of a WebSocket, in any case and over many lines.
@@ -30,6 +37,8 @@ def check_upgrade(headers: Headers, *, alone: bool) -> None:
         InvalidUpgrade: one of them does not.
         InvalidHeaderFormat: one of them is not a list.
     """
+    if _is_usual_upgrade(headers):
+        return
     options = [o for value in headers.get_all("Connection") for o in parse_connection(value)]
     if not any(option.lower() == "upgrade" for option in options):
         raise InvalidUpgrade("Connection", ", ".join(options) if options else None)
@@ -37,6 +46,14 @@ def check_upgrade(headers: Headers, *, alone: bool) -> None:
     matches = [protocol.lower() == "websocket" for protocol in protocols]
     if not any(matches) or (alone and len(matches) > 1):
         raise InvalidUpgrade("Upgrade", ", ".join(protocols) if protocols else None)
+
+
+def _is_usual_upgrade(headers: Headers) -> bool:
+    """Whether both are as nearly everybody sends them, so that there is nothing to parse."""
+    return (
+        headers.get_all("Connection") in _USUAL_CONNECTION
+        and headers.get_all("Upgrade") in _USUAL_UPGRADE
+    )
 
 
 def single_value(headers: Headers, name: str, error: type[InvalidHeader] = InvalidHeader) -> str:
@@ -55,8 +72,19 @@ def single_value(headers: Headers, name: str, error: type[InvalidHeader] = Inval
 
 def offered_extensions(headers: Headers) -> list[ExtensionHeader]:
     """Return what all Sec-WebSocket-Extensions headers name, in order."""
-    values = headers.get_all("Sec-WebSocket-Extensions")
-    return [extension for value in values for extension in parse_extension(value)]
+    offered: list[ExtensionHeader] = []
+    for value in headers.get_all("Sec-WebSocket-Extensions"):
+        if len(value) > _MAX_REMEMBERED_CHARACTERS:
+            offered += parse_extension(value)
+        else:
+            offered += [(name, list(params)) for name, params in _remembered_extensions(value)]
+    return offered
+
+
+@functools.lru_cache(maxsize=64)
+def _remembered_extensions(value: str) -> list[ExtensionHeader]:
+    """Parse an offer that the next client of the same kind will make again."""
+    return parse_extension(value)
 
 
 def offered_subprotocols(headers: Headers) -> list[Subprotocol]:

@@ -8,6 +8,7 @@ HTTP status it is answered; nothing else does.
 from __future__ import annotations
 
 import email.utils
+import functools
 import http
 import re
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ from ...exceptions import (
     UnsafeHeader,
 )
 from ..extensions.base import Extension, ServerExtensionFactory
-from ..fields import Headers
+from ..fields import Headers, check_header
 from ..headers import build_extension, validate_subprotocols
 from ..http1 import Request, Response
 from ..types import ExtensionHeader, Origin, StatusLike, Subprotocol
@@ -64,6 +65,12 @@ class ServerHandshake:
         kwargs: for the next class in line.
     """
 
+    # What is the class's, until it is known, costs a connection nothing.
+    accept_called = False
+    handshake_exc: Exception | None = None
+    origin: Origin | None = None
+    subprotocol: Subprotocol | None = None
+
     def __init__(
         self,
         *,
@@ -81,11 +88,7 @@ class ServerHandshake:
         self.available_subprotocols = subprotocols
         self._choose_subprotocol = select_subprotocol
         self._now = now
-        self.accept_called = False
-        self.handshake_exc: Exception | None = None
-        self.origin: Origin | None = None
         self.extensions: list[Extension] = []
-        self.subprotocol: Subprotocol | None = None
 
     def accept(self, request: Request) -> Response:
         """Answer a request: 101, or the refusal that ``handshake_exc`` gives the reason for.
@@ -95,19 +98,20 @@ class ServerHandshake:
         self.accept_called = True
         try:
             accept, extensions, subprotocol = self.process_request(request)
-            headers = Headers()
-            self._date(headers)
-            headers["Upgrade"] = "websocket"
-            headers["Connection"] = "Upgrade"
-            headers["Sec-WebSocket-Accept"] = accept
+            lines = (
+                f"{self._date()}Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Accept: {accept}\r\n"
+            )
             if extensions is not None:
-                headers["Sec-WebSocket-Extensions"] = extensions
+                check_header("Sec-WebSocket-Extensions", extensions)
+                lines += f"Sec-WebSocket-Extensions: {extensions}\r\n"
             if subprotocol is not None:
-                headers["Sec-WebSocket-Protocol"] = subprotocol
+                check_header("Sec-WebSocket-Protocol", subprotocol)
+                lines += f"Sec-WebSocket-Protocol: {subprotocol}\r\n"
         except Exception as exc:
             request._exception = self.handshake_exc = exc
             return self.refuse(exc)
-        return Response(101, "Switching Protocols", headers)
+        return Response.from_lines(101, "Switching Protocols", lines)
 
     def refuse(self, exc: Exception) -> Response:
         """Return the response for a handshake that failed.
@@ -150,16 +154,15 @@ class ServerHandshake:
         """
         status = http.HTTPStatus(status)
         body = text.encode()
-        headers = Headers()
-        self._date(headers)
+        headers = Headers.from_lines(self._date())
         headers["Connection"] = "close"
         headers["Content-Length"] = str(len(body))
         headers["Content-Type"] = "text/plain; charset=utf-8"
         return Response(status.value, status.phrase, headers, body)
 
-    def _date(self, headers: Headers) -> None:
-        if self._now is not None:
-            headers["Date"] = email.utils.formatdate(self._now(), usegmt=True)
+    def _date(self) -> str:
+        """Return the line with the time, if there is one."""
+        return "" if self._now is None else _date_line(int(self._now()))
 
     def process_request(self, request: Request) -> tuple[str, str | None, str | None]:
         """Check a request, and choose extensions and a subprotocol. RFC 6455, 4.2.1 and 4.2.2.
@@ -180,7 +183,7 @@ class ServerHandshake:
             raise InvalidMethod(request.method)
         if request.protocol != "HTTP/1.1":
             raise InvalidProtocol(request.protocol)
-        headers = request.headers
+        headers = request.headers_now()
         host = single_value(headers, "Host")
         if not _is_host(host):
             raise InvalidHeader("Host", host)
@@ -282,6 +285,11 @@ class ServerHandshake:
                 return subprotocol
         supported = ", ".join(self.available_subprotocols)
         raise NegotiationError(f"invalid subprotocol; expected one of {supported}")
+
+
+@functools.lru_cache(maxsize=1)
+def _date_line(now_s: int) -> str:
+    return f"Date: {email.utils.formatdate(now_s, usegmt=True)}\r\n"
 
 
 def _allows(allowed: Origin | re.Pattern[str] | None, origin: Origin | None) -> bool:
