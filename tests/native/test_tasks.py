@@ -691,6 +691,6 @@ async def test_who_sends_without_end_lets_others_go_first() -> None:
         for _ in range(2000):
             await ws.send("x")
         watching.cancel()
-        assert turns >= 2000 // 256 - 1
+        assert turns >= 2000 // 512 - 1
         for _ in range(2000):
             assert (await peer.frame()).payload == b"x"

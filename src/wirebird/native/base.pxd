@@ -25,7 +25,7 @@ cdef class ConnectionBase(Owner):
     cdef int clear(self) except -1
     cdef bint has_had_its_turn(self) noexcept
     cdef bint has_sent_enough(self) noexcept
-    cdef bint is_time_over(self, int messages) noexcept
+    cdef bint is_time_over(self, int messages, int turns) noexcept
     cdef int sent(self) except -1
 
 

@@ -76,7 +76,7 @@ cdef enum:
     BATCH = 64 * 1024
     # A connection hands out so many messages in a turn; the time is looked at now and then.
     MESSAGES_PER_TURN = 256
-    MESSAGES_PER_LOOK = 32
+    FIRST_LOOK = 4
 
 cdef double TURN_S = 0.00025
 
@@ -433,21 +433,32 @@ cdef class ConnectionBase(Owner):
         task = driver.task = self.loop.create_task(driver)
         return task
 
+    # The clock is looked at when a number of messages is a power of two: a look costs as much as
+    # several messages, and may be missed by as long again as the turn has taken.
+
     cdef bint has_had_its_turn(self) noexcept:
         """Count a message that is taken; whether others must go first now."""
         self.taken += 1
-        return self.taken % MESSAGES_PER_LOOK == 0 and self.is_time_over(self.taken)
+        return (
+            self.taken >= FIRST_LOOK
+            and not self.taken & (self.taken - 1)
+            and self.is_time_over(self.taken, 1)
+        )
 
     cdef bint has_sent_enough(self) noexcept:
         """Count a message that is sent; whether others must go first now."""
         self.given += 1
-        return self.given % MESSAGES_PER_LOOK == 0 and self.is_time_over(self.given)
+        return (
+            self.given >= FIRST_LOOK
+            and not self.given & (self.given - 1)
+            and self.is_time_over(self.given, 2)  # a reply is no reason before its message
+        )
 
-    cdef bint is_time_over(self, int messages) noexcept:
+    cdef bint is_time_over(self, int messages, int turns) noexcept:
         cdef double now = wb_time()
         if not self.turn_began:
             self.turn_began = now
-        return messages >= MESSAGES_PER_TURN or now - self.turn_began > TURN_S
+        return messages >= turns * MESSAGES_PER_TURN or now - self.turn_began > turns * TURN_S
 
     cdef int clear(self) except -1:
         self.taken = self.given = 0
