@@ -58,8 +58,7 @@ _is_chunk_size = re.compile(rb"[0-9A-Fa-f]{1,15}").fullmatch
 # A head as nearly every client sends it, by the same grammar, all at once.
 _match_usual_head = re.compile(
     rb"GET [\x21-\x7e]++ HTTP/1\.1\r\n"
-    rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n){0,%d}+\r\n"
-    % MAX_HEADERS
+    rb"(?:[!#$%%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n){0,%d}+\r\n" % MAX_HEADERS
 ).match
 _MAX_USUAL_BYTES = min(MAX_REQUEST_LINE_BYTES, MAX_HEADER_LINE_BYTES, MAX_HEAD_BYTES)
 
