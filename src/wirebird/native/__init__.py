@@ -18,4 +18,5 @@ It may import ``core`` and ``exceptions`` alone. Read ``connection.pyx`` first.
     awaitable.h     awaitables that cost nothing when they need not wait
     out_buffer.h    what waits to be sent
     poll.h          epoll, kqueue
+    address.h clock.h
 """

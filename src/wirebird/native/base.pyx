@@ -11,7 +11,6 @@ import asyncio
 import os
 
 cimport cython
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.object cimport PyObject
 from cpython.pythread cimport PyThread_get_thread_ident
@@ -19,16 +18,14 @@ from libc.stdint cimport uint8_t
 
 from .connection cimport HotConnection, Reader
 from .outbound cimport wb_out_t
-from .poller cimport HEADROOM, RECEIVED_MAX, Poller, poller_of
+from .poller cimport HEADROOM, Poller, poller_of
 from .sockets cimport Owner, Socket, adopt
 
 from ..core.connection import NEED_MORE
-from ..exceptions import (
-    ConcurrencyError,
-    ConnectionClosed,
-    ConnectionClosedOK,
-    InvalidState,
-)
+from ..exceptions import ConnectionClosed, ConnectionClosedOK
+
+cdef extern from "clock.h":
+    double wb_time() nogil
 
 cdef extern from "awaitable.h":
     ctypedef void *sendfunc
@@ -46,20 +43,9 @@ cdef extern from "Python.h":
 
 cdef extern from *:
     """
-    #include <time.h>
     static void wb_raise(PyObject *exc) { PyErr_SetObject((PyObject *)Py_TYPE(exc), exc); }
-    #ifndef _WIN32
-    static double wb_time(void) {
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-    }
-    #else
-    static double wb_time(void) { return 0; }
-    #endif
     """
     void wb_raise(object exc)
-    double wb_time() nogil
 
 __all__ = ["ConnectionBase"]
 
@@ -673,11 +659,11 @@ cdef class Receive:
 
     def throw(self, type, value=None, traceback=None):
         """See ``collections.abc.Coroutine``: nothing was taken, so nothing is lost."""
-        cdef ConnectionBase ws = self.ws
-        cdef int state = self.state
-        if state == DELEGATING:
+        if self.state == DELEGATING:
             try:
-                return self.delegate.throw(type) if value is None else self.delegate.throw(type, value)
+                if value is None:
+                    return self.delegate.throw(type)
+                return self.delegate.throw(type, value)
             except BaseException:
                 self.state = DONE
                 raise
@@ -835,7 +821,9 @@ cdef class Send:
         """See ``collections.abc.Coroutine``."""
         if self.state == DELEGATING:
             try:
-                return self.delegate.throw(type) if value is None else self.delegate.throw(type, value)
+                if value is None:
+                    return self.delegate.throw(type)
+                return self.delegate.throw(type, value)
             except BaseException:
                 self.state = DONE
                 raise
@@ -889,7 +877,8 @@ cdef int _send(Send self, PyObject **result) except -2:
         or not ws.hot.halves.is_open
         or ws.hot.outb.in_progress >= 0
     ):
-        self.delegate = super(ConnectionBase, ws).send(message, text=text, compress=self.compress)
+        base = super(ConnectionBase, ws)
+        self.delegate = base.send(message, text=text, compress=self.compress)
         self.state = DELEGATING
         return _send_delegated(self, result)
     self.state = DONE

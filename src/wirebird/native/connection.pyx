@@ -19,7 +19,7 @@ from ..exceptions import ProtocolError
 from .inbound cimport Inbound
 from .outbound cimport Outbound
 
-__all__ = ["Connection", "supports"]
+__all__ = ["Connection"]
 
 cdef object _OPEN = State.OPEN
 cdef object _CLOSED = State.CLOSED
@@ -337,8 +337,3 @@ class Connection(HotConnection, _CoreConnection):
     _inbound_class = Inbound
     _outbound_class = Outbound
     _halves_class = Halves
-
-    @property
-    def is_drained(self):
-        """Whether nothing is left of what came but the message that is ready."""
-        return not self._inbound.unread_bytes

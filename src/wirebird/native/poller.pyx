@@ -28,23 +28,18 @@ cdef extern from "poll.h":
     void wb_poll_forget(int poll, int fd)
     int wb_poll_wait(int poll, wb_event_t *events)
 
+cdef extern from "clock.h":
+    double wb_time() nogil
+
 cdef extern from *:
     """
-    #include <time.h>
     #ifndef _WIN32
     #include <unistd.h>
-    static double wb_time(void) {
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-    }
     static void wb_close(int fd) { close(fd); }
     #else
-    static double wb_time(void) { return 0; }
     static void wb_close(int fd) { (void)fd; }
     #endif
     """
-    double wb_time() nogil
     void wb_close(int fd)
 
 cdef enum:
