@@ -39,7 +39,7 @@ class Keepalive:
         self.interval_s = interval_s
         self.timeout_s = timeout_s
         self.latency_s = 0.0
-        self._pending: dict[bytes, float] = {}
+        self._pending: dict[bytes, float] | None = None  # made when it is first needed
         self._next_ping = None if interval_s is None else now + interval_s
         self._awaited_since: float | None = None  # of the last ping that keepalive sent
         self._heartbeat: bytes | None = None  # its payload, until it is answered
@@ -50,13 +50,15 @@ class Keepalive:
         Raises:
             ConcurrencyError: the pong for a ping with the same payload is still awaited.
         """
+        if self._pending is None:
+            self._pending = {}
         if payload in self._pending:
             raise ConcurrencyError("already waiting for a pong with the same data")
         self._pending[payload] = now
 
     def is_pending(self, payload: bytes) -> bool:
         """Whether a pong with this payload is awaited."""
-        return payload in self._pending
+        return self._pending is not None and payload in self._pending
 
     def answered(self, payload: bytes, now: float) -> list[tuple[bytes, float]]:
         """Match a pong; it also answers the pings before its own. RFC 6455, 5.5.3.
@@ -65,9 +67,9 @@ class Keepalive:
             Payload and round-trip time in seconds of each ping that is answered, oldest first;
             empty for a pong that nobody asked for.
         """
-        sent_at = self._pending.get(payload)
-        if sent_at is None:
+        if self._pending is None or payload not in self._pending:
             return []
+        sent_at = self._pending[payload]
         self.latency_s = now - sent_at
         answered = []
         for earlier, earlier_sent_at in self._pending.items():
@@ -93,7 +95,7 @@ class Keepalive:
 
     def heartbeat_sent(self, payload: bytes) -> None:
         """Note the ping that was due; the one before it is forgotten if it was not answered."""
-        if self._heartbeat is not None:
+        if self._heartbeat is not None and self._pending is not None:
             del self._pending[self._heartbeat]
         self._heartbeat = payload
 

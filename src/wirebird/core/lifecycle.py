@@ -6,6 +6,7 @@ it. Messages are in the other half, ``connection.py``. RFC 6455, 5.5 and 7.
 
 from __future__ import annotations
 
+import functools
 import secrets
 from collections.abc import Callable, Sequence
 
@@ -43,6 +44,25 @@ class Lifecycle:
     _outbound_class = Outbound
     _halves_class = Halves
 
+    # What most connections never change is the class's, which costs each of them nothing.
+    close_timeout_s: float | None = rules.CLOSE_TIMEOUT_S
+    write_timeout_s: float | None = rules.WRITE_TIMEOUT_S
+    close_rcvd: Close | None = None
+    close_sent: Close | None = None
+    close_rcvd_then_sent: bool | None = None
+    failure: BaseException | None = None
+    """Why the connection ended other than by a closing handshake; None if it did not."""
+    is_paused = False
+    _reader: Callable[[], bool] | None = None
+    _is_by_frame = False
+    _close_deadline: float | None = None
+    _violation_deadline: float | None = None
+    _discarded = 0
+    _is_eof_queued = False
+    _is_failed = False
+    _is_cut = False  # TCP was aborted, or is gone
+    _receive_buffer: bytearray | None = None
+
     def __init__(
         self,
         role: Role,
@@ -60,23 +80,17 @@ class Lifecycle:
         now: float = 0.0,
     ) -> None:
         self.role = role
-        self.close_timeout_s = close_timeout_s
-        self.write_timeout_s = write_timeout_s
-        self.close_rcvd: Close | None = None
-        self.close_sent: Close | None = None
-        self.close_rcvd_then_sent: bool | None = None
-        self.failure: BaseException | None = None
-        """Why the connection ended other than by a closing handshake; None if it did not."""
-        self.is_paused = False
-        self._reader: Callable[[], bool] | None = None
-        self._is_by_frame = False
+        if close_timeout_s != rules.CLOSE_TIMEOUT_S:
+            self.close_timeout_s = close_timeout_s
+        if write_timeout_s != rules.WRITE_TIMEOUT_S:
+            self.write_timeout_s = write_timeout_s
         self._hooks = Hooks() if hooks is None else hooks
         self._halves = self._halves_class()
         self._keepalive = Keepalive(ping_interval_s, ping_timeout_s, now)
         self._inbound = self._inbound_class(
             masked=role is Role.SERVER,
             extensions=extensions,
-            limits=SizeLimits(max_size),
+            limits=_limits(max_size),
             max_fragments=max_fragments,
             marks=_marks(max_queue),
             on_control=self._control_received,
@@ -86,13 +100,6 @@ class Lifecycle:
         )
         self._now = now
         self._last_received = now
-        self._close_deadline: float | None = None
-        self._violation_deadline: float | None = None
-        self._discarded = 0
-        self._is_eof_queued = False
-        self._is_failed = False
-        self._is_cut = False  # TCP was aborted, or is gone
-        self._receive_buffer: bytearray | None = None
 
     # What there is to know
 
@@ -291,16 +298,17 @@ class Lifecycle:
         """Return when ``handle_deadline`` must be called, or None. It may move later unasked."""
         if self._is_cut:
             return None
-        deadlines = [
+        earliest = self._outbound.stall_deadline(self.write_timeout_s)
+        for deadline in (
             self._close_deadline,
             self._violation_deadline,
-            self._outbound.stall_deadline(self.write_timeout_s),
-        ]
-        if self._halves.public is State.OPEN:
-            deadlines.append(
-                self._keepalive.next_deadline(self._last_received, is_listening=not self.is_paused)
-            )
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+            self._keepalive.next_deadline(self._last_received, is_listening=not self.is_paused)
+            if self._halves.public is State.OPEN
+            else None,
+        ):
+            if deadline is not None and (earliest is None or deadline < earliest):
+                earliest = deadline
+        return earliest
 
     def handle_deadline(self, now: float) -> None:
         """Do what is due: ping, give up a silent peer, end a closing handshake, cut."""
@@ -415,6 +423,12 @@ class Lifecycle:
         self._hooks.resume_reading()
 
 
+@functools.lru_cache(maxsize=64)
+def _limits(max_size: int | tuple[int | None, int | None] | None) -> SizeLimits:
+    return SizeLimits(max_size)
+
+
+@functools.lru_cache(maxsize=64)
 def _marks(
     max_queue: int | tuple[int | None, int | None] | None,
 ) -> tuple[int | None, int | None]:
