@@ -1,11 +1,13 @@
 from .connection cimport HotConnection, Reader
+from .outbound cimport wb_out_t
 from .poller cimport Poller
 from .sockets cimport Owner, Socket
 
 
 cdef class ConnectionBase(Owner):
     cdef object __weakref__
-    cdef public object loop, protocol, link, connection_lost_waiter
+    cdef public object loop, protocol, link, transport, connection_lost_waiter
+    cdef public size_t _held_bytes  # by the transport, when we last looked
     cdef public object _fragmented_send, _backlog, _readable
     cdef public bint _is_receiving, _is_streaming, _is_writing_paused, _is_flush_scheduled
     cdef object core
@@ -27,6 +29,7 @@ cdef class ConnectionBase(Owner):
     cdef bint has_sent_enough(self) noexcept
     cdef bint is_time_over(self, int messages, int turns) noexcept
     cdef int sent(self) except -1
+    cdef bint written(self, wb_out_t *out) except -1
 
 
 cdef class Waiter(Reader):

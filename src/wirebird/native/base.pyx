@@ -17,7 +17,7 @@ from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport uint8_t
 
 from .connection cimport HotConnection, Reader
-from .outbound cimport wb_out_t
+from .outbound cimport out_chunks, wb_out_t
 from .poller cimport HEADROOM, Poller, poller_of
 from .sockets cimport Owner, Socket, adopt
 
@@ -33,6 +33,10 @@ cdef extern from "awaitable.h":
     void wb_never_awaited(const char *name)
     ctypedef void (*destructor)(PyObject *) noexcept
     destructor wb_replace_dealloc(object type, destructor dealloc)
+
+cdef extern from "out_buffer.h":
+    void wb_out_delete(wb_out_t *out)
+    object wb_out_join(const wb_out_t *out)
 
 cdef extern from "Python.h":
     int PyIter_Send(PyObject *iterator, PyObject *value, PyObject **result) except -1
@@ -60,6 +64,8 @@ cdef enum:
     BINARY = 2
     # Replies go out together, up to this size.
     BATCH = 64 * 1024
+    # A transport gets pieces as one, up to this size.
+    JOINED = 128 * 1024
     # A connection hands out so many messages in a turn; the time is looked at now and then.
     MESSAGES_PER_TURN = 256
     FIRST_LOOK = 4
@@ -522,7 +528,7 @@ cdef class ConnectionBase(Owner):
         cdef wb_out_t *out
         cdef size_t held
         self._is_flush_scheduled = False
-        if self.sock is None or self.hot.outb.is_eof_waiting:
+        if self.hot.outb.is_eof_waiting or self.transport is None:
             super(ConnectionBase, self)._flush()
             return 0
         while True:
@@ -530,13 +536,35 @@ cdef class ConnectionBase(Owner):
             if out is NULL:
                 return 0
             self.hot.outb.out = NULL
-            self.sock.send(out)
-            held = self.sock.waiting()
+            if self.sock is not None:
+                self.sock.send(out)
+                held = self.sock.waiting()
+            else:
+                if not self.written(out):
+                    return 0
+                held = self._held_bytes = self.transport.get_write_buffer_size()
             if not held and not self.hot.outb.buffered:
                 return 0
             # There may be room for something that was put off.
             if self.hot.outb.holds(held, self.poller.time()):
                 self.hot._hooks.deadline_changed()
+
+    cdef bint written(self, wb_out_t *out) except -1:
+        """Give a buffer to the transport; one that does not take it is of no use any more."""
+        cdef object joined
+        try:
+            if out.total <= JOINED:
+                joined = wb_out_join(out)
+                self.transport.write(joined)
+            else:
+                self.link.write(out_chunks(out))
+        except Exception as exc:  # such as after the transport's write_eof()
+            self._link_error = exc
+            self.link.abort()
+            return False
+        finally:
+            wb_out_delete(out)
+        return True
 
     cdef int went(self) except -1:
         if self.hot is None:

@@ -156,6 +156,24 @@ static inline const uint8_t *wb_out_at(const wb_out_t *out, int i) {
     return piece->owner ? piece->at : out->scratch + piece->offset;
 }
 
+/* All of it as one bytes; that of an owner which is just that. NULL with an exception. */
+static PyObject *wb_out_join(const wb_out_t *out) {
+    const wb_piece_t *first = out->pieces;
+    if (out->count == 1 && first->owner && PyBytes_CheckExact(first->owner) &&
+        (size_t)PyBytes_GET_SIZE(first->owner) == first->length) {
+        Py_INCREF(first->owner);
+        return first->owner;
+    }
+    PyObject *joined = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)out->total);
+    if (!joined) return NULL;
+    char *to = PyBytes_AS_STRING(joined);
+    for (int i = 0; i < out->count; i++) {
+        memcpy(to, wb_out_at(out, i), out->pieces[i].length);
+        to += out->pieces[i].length;
+    }
+    return joined;
+}
+
 /* Give back the beginning of scratch, once most of it was sent. */
 static void wb_out_compact(wb_out_t *out) {
     size_t start = out->used;

@@ -62,3 +62,6 @@ cdef class Outbound:
         self, int opcode, const uint8_t *payload, size_t length, object owner, bint fin
     ) except -1
     cdef bint holds(self, size_t buffered, double now) except -1
+
+
+cdef list out_chunks(wb_out_t *out)

@@ -350,12 +350,10 @@ cdef class Outbound:
         """Return what must go out now, in order, and forget it."""
         cdef wb_out_t *out = self.out
         cdef list chunks = []
-        cdef int i
         self.out = NULL
         if out is not NULL:
             try:
-                for i in range(out.count):
-                    chunks.append(_chunk(out, i))
+                chunks = out_chunks(out)
             finally:
                 wb_out_delete(out)
         if self.is_eof_waiting:
@@ -391,6 +389,12 @@ cdef class Outbound:
         if write_timeout_s is None or not self.buffered:
             return None
         return self.progress_at + write_timeout_s
+
+
+cdef list out_chunks(wb_out_t *out):
+    """All pieces as bytes."""
+    cdef int i
+    return [_chunk(out, i) for i in range(out.count)]
 
 
 cdef object _chunk(wb_out_t *out, int i):
