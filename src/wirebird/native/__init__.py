@@ -13,6 +13,7 @@ It may import ``core`` and ``exceptions`` alone. Read ``connection.pyx`` first.
     poller.pyx      the sockets of a loop, and the turns in which they are served
     sockets.pyx     a socket that the engine owns, as a transport
     listener.pyx    accepting connections on such sockets
+    tls.pyx         TLS on such a socket
     base.pyx        receiving and sending for asyncio
     fanout.pyx      one message to many
     awaitable.h     awaitables that cost nothing when they need not wait

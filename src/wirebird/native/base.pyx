@@ -20,6 +20,7 @@ from .connection cimport HotConnection, Reader
 from .outbound cimport out_chunks, wb_out_t
 from .poller cimport HEADROOM, Poller, poller_of
 from .sockets cimport Owner, Socket, adopt
+from .tls cimport adopt_tls
 
 from ..core.connection import NEED_MORE
 from ..exceptions import ConnectionClosed, ConnectionClosedOK
@@ -384,6 +385,8 @@ cdef class ConnectionBase(Owner):
         if os.environ.get("WIREBIRD_OWN_SOCKET") == "0":
             return None
         taken = adopt(self.transport, self, self.loop)
+        if taken is None:
+            taken = adopt_tls(self.transport, self, self.loop)
         if taken is None:
             return None
         self.sock = taken

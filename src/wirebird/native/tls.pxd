@@ -1,0 +1,4 @@
+from .sockets cimport Owner, Socket
+
+
+cdef Socket adopt_tls(object transport, Owner owner, object loop)
