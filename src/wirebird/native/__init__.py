@@ -18,6 +18,7 @@ It may import ``core`` and ``exceptions`` alone. Read ``connection.pyx`` first.
     fanout.pyx      one message to many
     awaitable.h     awaitables that cost nothing when they need not wait
     out_buffer.h    what waits to be sent
+    recycled.h      big bytes objects, used again
     poll.h          epoll, kqueue
     address.h clock.h
 """

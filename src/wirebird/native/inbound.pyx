@@ -32,6 +32,9 @@ cdef extern from "kernels.h":
     uint32_t wb_turned_key(uint32_t key, uint64_t phase) nogil
     int wb_utf8_feed(wb_utf8_t *state, const uint8_t *p, size_t n) nogil
 
+cdef extern from "recycled.h":
+    object wb_new_bytes(Py_ssize_t length)
+
 cdef extern from "Python.h":
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
     void *PyUnicode_DATA(object text)
@@ -590,7 +593,7 @@ cdef class Inbound:
             if self.opcode == TEXT:
                 self.big = PyUnicode_New(self.head.length, 127)
             else:
-                self.big = PyBytes_FromStringAndSize(NULL, self.head.length)
+                self.big = wb_new_bytes(self.head.length)
             self.big_got = 0
             self.big_high = False
         if self.big is not None:
@@ -888,7 +891,7 @@ cdef object _new_plain(int opcode, const uint8_t *data, size_t length, uint32_t 
         if wb_xor(<uint8_t *>PyUnicode_DATA(message), data, length, key):
             return PyUnicode_DecodeUTF8(<char *>PyUnicode_DATA(message), length, NULL)
         return message
-    message = PyBytes_FromStringAndSize(NULL, length)
+    message = wb_new_bytes(length)
     wb_xor(<uint8_t *>PyBytes_AS_STRING(message), data, length, key)
     return message
 
