@@ -27,6 +27,7 @@ EXTENSIONS = (
     "outbound",
     "poller",
     "sockets",
+    "tls",
 )
 
 _FOLDER = "wirebird.native"
@@ -66,7 +67,7 @@ class OwnSockets:
     """Whether the engine takes sockets over from the event loop.
 
     Args:
-        are_used: whether it does, for TCP and Unix sockets without TLS.
+        are_used: whether it does, for TCP and Unix sockets, with TLS on asyncio's loop alone.
         why: what decided.
         environment: the value of ``WIREBIRD_OWN_SOCKET``; None where it is not set.
     """
@@ -128,7 +129,7 @@ def look_at_sockets(engine: Engine) -> OwnSockets:
         why = "WIREBIRD_OWN_SOCKET=0 leaves them to asyncio"
     else:
         are_used = True
-        why = "without TLS, on asyncio's selector loop and on uvloop"
+        why = "on asyncio's selector loop, and without TLS on uvloop"
     return OwnSockets(are_used, why, environment)
 
 
