@@ -272,3 +272,26 @@ def test_debug_logs_show_each_frame(side: Any, caplog: pytest.LogCaptureFixture)
         "< TEXT 'a' [1 byte]",  # when it is taken
         "> TEXT 'b' [1 byte]",
     ]
+
+
+@SIDES
+def test_an_id_is_drawn_when_it_is_asked_for(side: Any) -> None:
+    protocol, other = Protocol(side), Protocol(side)
+    assert protocol.id == protocol.id != other.id
+    protocol.id = other.id
+    assert protocol.id == other.id
+
+
+def test_what_comes_early_is_known_until_the_connection_is_open() -> None:
+    protocol = Protocol(CLIENT, state=CONNECTING)
+    assert (protocol.early_bytes, protocol.has_eof) == (0, False)
+    protocol.reader.feed_data(b"\x81")
+    assert protocol.early_bytes == 1
+    protocol._open()
+    assert (protocol.early_bytes, bytes(protocol.reader.buffer)) == (0, b"")
+    with pytest.raises(InvalidState):
+        protocol.configure(max_fragments=1)
+    protocol.receive_eof()
+    assert protocol.has_eof
+    with pytest.raises(EOFError):
+        protocol.receive_data(b"a")

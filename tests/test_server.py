@@ -228,3 +228,24 @@ def test_with_the_client_of_websockets() -> None:
     assert bytes(events[0].data) == b"reply"
     assert (int(client.state), server.state) == (CLOSED, CLOSED)
     assert (client.close_code, server.close_code) == (1000, 1000)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 20, len(HEAD) - 1, len(HEAD)])
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_head_may_come_in_any_pieces_with_frames_behind_it(kind: Any, cut: int) -> None:
+    data = HEAD + HELLO
+    server = ServerProtocol()
+    for piece in data[:cut], data[cut:-3], data[-3:]:
+        server.receive_data(kind(piece))
+    request = request_of(server)
+    assert (request.path, request.headers["Host"]) == ("/chat", "example.com")
+    server.send_response(server.accept(request))
+    assert server.events_received() == [Frame(Opcode.TEXT, b"Hello")]
+
+
+def test_headers_that_were_changed_before_they_are_judged() -> None:
+    server = ServerProtocol()
+    server.receive_data(HEAD)
+    request = request_of(server)
+    del request.headers["Upgrade"]
+    assert server.accept(request).status_code == 426

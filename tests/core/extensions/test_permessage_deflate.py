@@ -635,3 +635,20 @@ def test_windows_of_8_bits_are_read_by_websockets(messages: list[bytes]) -> None
     for data in messages:
         frame = Frame(BINARY, data * 3)
         assert as_ours(there.decode(theirs(here.encode(frame)))) == frame
+
+
+def test_what_was_answered_can_be_changed_by_whoever_asked() -> None:
+    factory = ServerPerMessageDeflateFactory(server_max_window_bits=12)
+    for _ in range(2):
+        answer, _ = factory.process_request_params([("client_max_window_bits", None)], [])
+        assert answer == [("server_max_window_bits", "12")]
+        answer.clear()
+
+
+def test_zlib_is_asked_for_nothing_until_it_is_needed() -> None:
+    extension = PerMessageDeflate(False, False, 15, 15, {"memLevel": 5})
+    assert extension.compress_settings == {"memLevel": 5}
+    assert PerMessageDeflate(False, False, 15, 15).compress_settings == {}
+    assert not {"_inflater", "_deflater"} & set(vars(extension))
+    assert extension._inflater is extension._inflater
+    assert extension._deflater is extension._deflater

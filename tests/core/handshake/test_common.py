@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 from tests.core.handshake.factories import Small
 
@@ -122,3 +124,17 @@ def test_reserved_bits_are_used_once(
 ) -> None:
     accepted = [Small("b", other) for other in others]
     assert shares_reserved_bit(Small("a", bits), accepted) is expected
+
+
+@pytest.mark.parametrize("length", [1, 300])
+def test_what_was_offered_can_be_changed_by_whoever_asked(length: int) -> None:
+    headers = Headers(
+        [("Sec-WebSocket-Extensions", f"a; b={'c' * length}"), ("Sec-WebSocket-Extensions", "d")]
+    )
+    expected = [("a", [("b", "c" * length)]), ("d", [])]
+    for _ in range(2):
+        offered = offered_extensions(headers)
+        assert offered == expected
+        for _, params in offered:
+            cast(list[Any], params).append("changed")
+        offered.clear()
