@@ -20,6 +20,9 @@ cdef class Reader:
 cdef class HotConnection:
     cdef public double _now, _last_received
     cdef public bint is_paused
+    # What every connection has is here: in 3.11, the dict of a class with a base like this one
+    # has room for thirty attributes, however few there are.
+    cdef public object role, _hooks, _keepalive
     cdef public object _reader
     cdef public bint _is_by_frame
     cdef Inbound inb

@@ -36,7 +36,8 @@ cdef class Halves:
     """The two directions of a connection, by the core's table, with what C asks at hand."""
 
     def __cinit__(self):
-        self.set(_CoreHalves())
+        self._inbound = self._outbound = self._public = _OPEN
+        self.is_open = True
 
     cdef int set(self, halves) except -1:
         self._inbound = halves.inbound
