@@ -10,6 +10,7 @@ import pytest
 from tests.asyncio.pair import pair, raw_and_server, turns
 from tests.attacks.raw import BINARY, CLOSE, CONT, PING, TEXT, close_payload, frame
 
+from wirebird.core.rules import State
 from wirebird.exceptions import (
     ConcurrencyError,
     ConnectionClosedError,
@@ -417,3 +418,25 @@ async def test_max_size_may_be_of_a_message_and_of_a_frame() -> None:
         with pytest.raises(ConnectionClosedError) as caught:
             await asyncio.gather(ws.recv(), peer.rest())
         assert isinstance(caught.value.__cause__, PayloadTooBig)
+
+
+async def test_cancelled_while_it_waits_for_the_end_of_tcp_it_can_be_called_again() -> None:
+    """The peer has ended its direction, and does not take what is still to be sent to it."""
+    async with raw_and_server(receive_buffer=4096) as (peer, ws):
+        sending = asyncio.ensure_future(ws.send(bytes(8_000_000)))
+        await turns()
+        peer.half_close()
+        while ws.state is not State.CLOSED:
+            await asyncio.sleep(0)
+        assert not ws.connection_lost_waiter.done()
+        for _ in range(2):
+            receiving = asyncio.ensure_future(ws.recv())
+            await turns()
+            receiving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await receiving
+        ws.transport.abort()
+        with pytest.raises(ConnectionClosedError):
+            await ws.recv()
+        with pytest.raises(ConnectionClosedError):
+            await sending

@@ -307,10 +307,7 @@ cdef class Driver:
         cdef Waiter waiter = self.ws.waiter
         self.outcome = NOTHING
         self.pending = None
-        if value is None:
-            result = self.coroutine.throw(type)
-        else:
-            result = self.coroutine.throw(type, value)
+        result = _throw_into(self.coroutine, type, value)
         if waiter is not None and result is waiter:
             waiter.driver = self
         return result
@@ -692,22 +689,19 @@ cdef class Receive:
         """See ``collections.abc.Coroutine``: nothing was taken, so nothing is lost."""
         if self.state == DELEGATING:
             try:
-                if value is None:
-                    return self.delegate.throw(type)
-                return self.delegate.throw(type, value)
+                return _throw_into(self.delegate, type, value)
             except BaseException:
                 self.state = DONE
+                self.ws._is_receiving = False
                 raise
         self._give_up()
-        if value is None:
-            value = type() if isinstance(type, _TYPE) else type
-        raise value
+        raise _thrown(type, value)
 
     def close(self):
         """See ``collections.abc.Coroutine``."""
         if self.state == DELEGATING:
             self.delegate.close()
-            self.state = DONE
+            self.ws._is_receiving = False
         self._give_up()
 
     def _give_up(self):
@@ -819,6 +813,17 @@ cdef int _delegated(Receive self, PyObject **result) except -2:
     return how
 
 
+cdef object _thrown(object type, object value):
+    """The exception that ``throw`` was given, in either of its forms."""
+    if value is not None:
+        return value
+    return type() if isinstance(type, _TYPE) else type
+
+
+cdef object _throw_into(object coroutine, object type, object value):
+    return coroutine.throw(_thrown(type, value))
+
+
 cdef object _send_to(object op, object value):
     """``send`` of a coroutine."""
     cdef PyObject *result = NULL
@@ -852,16 +857,12 @@ cdef class Send:
         """See ``collections.abc.Coroutine``."""
         if self.state == DELEGATING:
             try:
-                if value is None:
-                    return self.delegate.throw(type)
-                return self.delegate.throw(type, value)
+                return _throw_into(self.delegate, type, value)
             except BaseException:
                 self.state = DONE
                 raise
         self.state = DONE
-        if value is None:
-            value = type() if isinstance(type, _TYPE) else type
-        raise value
+        raise _thrown(type, value)
 
     def close(self):
         """See ``collections.abc.Coroutine``."""
