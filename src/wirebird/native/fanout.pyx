@@ -7,7 +7,7 @@ message, since the window of its peer holds now what its compressor has not seen
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.pythread cimport PyThread_get_thread_ident
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
 from .base cimport ConnectionBase
@@ -16,6 +16,10 @@ from .deflate cimport Deflater
 from .outbound cimport Outbound
 
 from .deflate import available
+
+cdef extern from "out_buffer.h":
+    int wb_header_size(size_t length)
+    int wb_write_header(uint8_t *to, int first, size_t length)
 
 __all__ = ["send_shared"]
 
@@ -105,20 +109,9 @@ cdef bytes _deflated(tuple key, bytes payload):
 cdef bytes _frame(int first, bytes payload):
     """Write a whole frame that is not masked."""
     cdef size_t length = PyBytes_GET_SIZE(payload)
-    cdef int size = 2 if length < 126 else 4 if length < 65536 else 10
+    cdef int size = wb_header_size(length)
     cdef bytes frame = PyBytes_FromStringAndSize(NULL, size + length)
     cdef uint8_t *to = <uint8_t *>PyBytes_AS_STRING(frame)
-    cdef int i
-    to[0] = <uint8_t>first
-    if size == 2:
-        to[1] = <uint8_t>length
-    elif size == 4:
-        to[1] = 126
-        to[2] = <uint8_t>(length >> 8)
-        to[3] = <uint8_t>length
-    else:
-        to[1] = 127
-        for i in range(8):
-            to[2 + i] = <uint8_t>(<uint64_t>length >> (56 - 8 * i))
+    wb_write_header(to, first, length)
     memcpy(to + size, PyBytes_AS_STRING(payload), length)
     return frame

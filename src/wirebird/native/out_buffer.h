@@ -156,6 +156,28 @@ static inline const uint8_t *wb_out_at(const wb_out_t *out, int i) {
     return piece->owner ? piece->at : out->scratch + piece->offset;
 }
 
+/* How long the header of a frame is that is not masked. RFC 6455, 5.2. */
+static inline int wb_header_size(size_t length) {
+    return length < 126 ? 2 : length < 65536 ? 4 : 10;
+}
+
+/* Write one, in the shortest form there is; return its length. */
+static inline int wb_write_header(uint8_t *to, int first, size_t length) {
+    int size = wb_header_size(length);
+    to[0] = (uint8_t)first;
+    if (size == 2) {
+        to[1] = (uint8_t)length;
+    } else if (size == 4) {
+        to[1] = 126;
+        to[2] = (uint8_t)(length >> 8);
+        to[3] = (uint8_t)length;
+    } else {
+        to[1] = 127;
+        for (int i = 0; i < 8; i++) to[2 + i] = (uint8_t)((uint64_t)length >> (56 - 8 * i));
+    }
+    return size;
+}
+
 /* All of it as one bytes; that of an owner which is just that. NULL with an exception. */
 static PyObject *wb_out_join(const wb_out_t *out) {
     const wb_piece_t *first = out->pieces;

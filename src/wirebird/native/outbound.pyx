@@ -8,7 +8,7 @@ where they cannot change: exact ``bytes``, and the UTF-8 that a ``str`` holds.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
 
@@ -29,6 +29,8 @@ cdef extern from "out_buffer.h":
     uint8_t *wb_out_room(wb_out_t *out, size_t length) except NULL
     int wb_out_refer(wb_out_t *out, PyObject *owner, const uint8_t *at, size_t length) except -1
     const uint8_t *wb_out_at(const wb_out_t *out, int i)
+    int wb_header_size(size_t length)
+    int wb_write_header(uint8_t *to, int first, size_t length)
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
@@ -277,10 +279,9 @@ cdef class Outbound:
         cdef wb_out_t *out = self.out
         cdef uint8_t *to
         cdef uint32_t key = 0
-        cdef int size = 2 if length < 126 else 4 if length < 65536 else 10
+        cdef int size = wb_header_size(length)
         cdef int masking = 4 if self.masked else 0
         cdef bint is_copied = length < COPIED or (owner is None and not self.masked)
-        cdef int i
         if out is NULL:
             out = self.out = wb_out_new()
         if masking:
@@ -293,17 +294,7 @@ cdef class Outbound:
                 owner = masked
                 payload = <const uint8_t *>PyBytes_AS_STRING(masked)
         to = wb_out_room(out, size + masking + (length if is_copied else 0))
-        to[0] = <uint8_t>first
-        if size == 2:
-            to[1] = <uint8_t>length
-        elif size == 4:
-            to[1] = 126
-            to[2] = <uint8_t>(length >> 8)
-            to[3] = <uint8_t>length
-        else:
-            to[1] = 127
-            for i in range(8):
-                to[2 + i] = <uint8_t>(<uint64_t>length >> (56 - 8 * i))
+        wb_write_header(to, first, length)
         to += size
         if masking:
             to[1 - size] |= 0x80
