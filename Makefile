@@ -52,6 +52,7 @@ $(VENV)/.run: pyproject.toml $(NATIVE) $(VENV)/.python
 
 $(VENV)/.dev: $(VENV)/.run
 	@echo "installing what the tests need into $(VENV)"
+	@$(PIP) install --editable '.[asgi,brotli,cli,jwt,opentelemetry,prometheus,proxy,router,zstd]'
 	@$(PIP) install --group dev
 	@touch $@
 

@@ -52,6 +52,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sync": _ADAPTERS,
     "browser": _SURFACES,
     "asgi": _SURFACES,
+    "instrumentation": _SURFACES,
+    "testing": _SURFACES,
     "hub": {"core", "exceptions"},
     "transports": _SURFACES | {"hub"},
     "inspector": _TOOLS,
@@ -78,8 +80,13 @@ CORE_MUST_NOT_IMPORT = {
 
 # What the extras bring, and who may use it.
 EXTRAS: dict[str, set[str]] = {
-    "asyncio": {"python_socks", "werkzeug"},
-    "cli": {"click", "prompt_toolkit", "rich"},
+    "asgi": {"uvicorn"},
+    "asyncio": {"jwt", "python_socks", "werkzeug"},
+    "cli": {"click", "prompt_toolkit", "rich", "uvicorn"},
+    "extensions": {"brotli", "zstandard"},
+    "instrumentation": {"opentelemetry", "prometheus_client"},
+    "sync": {"python_socks", "werkzeug"},
+    "testing": {"pytest"},
 }
 
 
