@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all coverage lint format autobahn bench fuzz sanitize clean
+.PHONY: help run test test-all coverage lint format autobahn bench docs fuzz sanitize clean
 
 help:
 	@echo 'make run        start the demonstration server and print the URL to open'
@@ -22,6 +22,7 @@ help:
 	@echo 'make format     let ruff format the sources'
 	@echo 'make autobahn   the Autobahn|Testsuite, both roles; needs Python 2.7 (QUICK=1: a part)'
 	@echo 'make bench      measure Wirebird beside its peers (ARGS=--quick: less; ARGS=--list: what)'
+	@echo 'make docs       the documentation, into build/docs'
 	@echo 'make fuzz       run each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make sanitize   the native engine with ASan and UBSan: its tests, attacks, the fuzzer'
 	@echo 'make clean      remove what these made, .venv too'
@@ -61,6 +62,11 @@ $(VENV)/.fuzz: $(VENV)/.dev
 	@$(PIP) install 'atheris>=2.3'
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.run
+	@echo "installing Sphinx into $(VENV)"
+	@$(PIP) install --group docs
+	@touch $@
+
 # Who is not there is left out by name.
 $(VENV)/.bench: $(VENV)/.dev
 	@echo "installing what benchmarks compare with into $(VENV)"
@@ -97,6 +103,11 @@ autobahn: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+# A warning is an error: a link that leads nowhere, a page that no other names.
+docs: $(VENV)/.docs
+	@$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -b html docs build/docs
+	@echo 'built: build/docs/index.html'
 
 # A target ends by itself after its time; what it finds, it leaves in reports/fuzz.
 fuzz: $(VENV)/.fuzz
