@@ -20,7 +20,7 @@ from tests.asyncio.pair import raw_and_server
 from tests.attacks.raw import uri_of
 from tests.native.ways import Way, only, served
 
-import wirebird.asyncio.server as server_module
+import wirebird.asyncio.server_tasks as tasks_module
 from wirebird.asyncio.client import ClientConnection, connect
 from wirebird.asyncio.server import ServerConnection, broadcast, serve
 from wirebird.exceptions import ConcurrencyError, ConnectionClosed, ConnectionClosedOK
@@ -445,7 +445,7 @@ def test_the_stack_of_a_handler_that_waits(way: Way) -> None:
             assert await client.recv() == "a"
             # Of a task that waits, asyncio shows the frame of its coroutine.
             frames = [frame for task in asyncio.all_tasks() for frame in task.get_stack()]
-            assert any(frame.f_code.co_filename == server_module.__file__ for frame in frames)
+            assert any(frame.f_code.co_filename == tasks_module.__file__ for frame in frames)
             for task in asyncio.all_tasks():
                 output = io.StringIO()
                 task.print_stack(file=output)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.http1 import Request, Response
 from ..core.types import PathLike
-from .server import ProcessRequest, Server, ServerConnection, serve
+from .server import Server, ServerConnection, serve
+from .server_connection import ProcessRequest
 
 if TYPE_CHECKING:
     from werkzeug.routing import Map

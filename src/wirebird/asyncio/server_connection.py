@@ -1,0 +1,305 @@
+"""A server's connection: its opening handshake, with or without a task, and then the common half.
+
+Where hooks of the user's may wait, a task opens the connection (``server_tasks.py``). Where none
+can, the request is answered as it comes, and a task exists only once there is a handler to run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import logging
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..core.http1 import Request, Response
+from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, State
+from ..core.types import StatusLike
+from ..http11 import SERVER
+from ..server import ServerProtocol
+from .connection import Connection
+from .server_tasks import run_handler
+
+if TYPE_CHECKING:
+    from .running_server import Server
+
+__all__ = ["ProcessRequest", "ProcessResponse", "ServerConnection"]
+
+# What a client may send behind a request that is not answered yet.
+_MAX_EARLY_BYTES = 64 * 1024
+
+ProcessRequest = Callable[
+    ["ServerConnection", Request], Awaitable[Response | None] | Response | None
+]
+ProcessResponse = Callable[
+    ["ServerConnection", Request, Response], Awaitable[Response | None] | Response | None
+]
+
+
+class ServerConnection(Connection):
+    """A server's connection.
+
+    Iterating over it receives messages until it is closed; an end with 1000, 1001 or no code
+    ends the iteration, any other raises ConnectionClosedError.
+
+    Args:
+        protocol: the opening handshake, and what comes of it.
+        server: that it belongs to.
+        ping_interval, ping_timeout, close_timeout, max_queue, write_limit, write_timeout,
+        max_fragments: as for ``serve``.
+    """
+
+    protocol: ServerProtocol
+
+    def __init__(
+        self,
+        protocol: ServerProtocol,
+        server: Server,
+        *,
+        ping_interval: float | None = 20,
+        ping_timeout: float | None = 20,
+        close_timeout: float | None = 10,
+        max_queue: int | tuple[int | None, int | None] | None = 16,
+        write_limit: int | tuple[int, int | None] = 2**15,
+        write_timeout: float | None = WRITE_TIMEOUT_S,
+        max_fragments: int | None = MAX_FRAGMENTS,
+    ) -> None:
+        super().__init__(
+            protocol,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
+            write_limit=write_limit,
+            write_timeout=write_timeout,
+            max_fragments=max_fragments,
+        )
+        self.server = server
+        self.username: str
+        """Set by ``basic_auth``."""
+        self.handler: Callable[[ServerConnection], Awaitable[None]]
+        """Set by ``route``."""
+        self.handler_kwargs: Mapping[str, Any]
+        """Set by ``route``."""
+
+    _requested: asyncio.Future[None] | None = None  # for ``handshake``, which awaits the request
+    _was_asked = False  # for its handshake
+    _opening_deadline: float | None = None  # where no task opens the connection
+
+    def respond(self, status: StatusLike, text: str) -> Response:
+        """Make an HTTP response, for ``process_request`` and ``process_response`` to return.
+
+        Args:
+            status: of HTTP.
+            text: the body; sent as UTF-8. Headers and body can be changed afterwards.
+        """
+        return self.protocol.reject(status, text)
+
+    async def handshake(
+        self,
+        process_request: ProcessRequest | None = None,
+        process_response: ProcessResponse | None = None,
+        server_header: str | None = SERVER,
+    ) -> None:
+        """Do the opening handshake; ``state`` says afterwards whether it succeeded.
+
+        Args:
+            process_request, process_response, server_header: as for ``serve``.
+        """
+        assert not self._was_asked, "the handshake can be done once"
+        self._was_asked = True
+        if not self._is_request_over:
+            self._requested = self.loop.create_future()
+            await self._requested
+            self._requested = None
+        if self.request is None:
+            return  # the client is gone, or was answered already: that was not a request
+        response = await self._ask(process_request, self.request)
+        response = self._response_to(self.request, response, server_header)
+        changed = await self._ask(process_response, self.request, response)
+        self._answer(response if changed is None else changed)
+
+    def _response_to(
+        self, request: Request, response: Response | None, server_header: str | None
+    ) -> Response:
+        """Say what to answer; ``response`` is what a hook wants."""
+        if response is None:
+            response = self.protocol.accept(request)
+        self.response = response
+        if server_header is not None:
+            response.replace_header("Server", server_header)
+        return response
+
+    def _answer(self, response: Response) -> None:
+        self.response = response
+        if response.status_code == 101 and not self.server.is_serving():
+            self.response = self.protocol.reject(
+                http.HTTPStatus.SERVICE_UNAVAILABLE, "The server is shutting down.\n"
+            )
+        if self.state is State.CONNECTING and not self.protocol.eof_sent:
+            self._respond(self.response)
+
+    async def _ask(self, hook: Callable[..., Any] | None, *args: Any) -> Response | None:
+        """Ask a hook of the user's for a response; an error of its own is answered 500."""
+        if hook is None:
+            return None
+        try:
+            response = hook(self, *args)
+            if isinstance(response, Awaitable):
+                response = await response
+            if response is not None and not isinstance(response, Response):
+                raise TypeError(f"expected a Response or None, got {type(response).__name__}")
+        except Exception as exc:
+            self.logger.error("%s failed", getattr(hook, "__name__", "hook"), exc_info=True)
+            return self._failed(exc)
+        return response
+
+    def _failed(self, exc: Exception) -> Response:
+        """Note that something on this side went wrong; the client learns nothing of it but 500."""
+        self.protocol.handshake_exc = exc
+        return self.protocol.reject(
+            http.HTTPStatus.INTERNAL_SERVER_ERROR,
+            "The WebSocket could not be opened. The server's log says more.\n",
+        )
+
+    def _give_up(self) -> None:
+        """Answer what took too long: the request, or what hooks of the user's make of it."""
+        if self.state is not State.CONNECTING or self.protocol.eof_sent:
+            return
+        if self.request is None:
+            status, text = http.HTTPStatus.REQUEST_TIMEOUT, "The request took too long.\n"
+        else:
+            status, text = http.HTTPStatus.SERVICE_UNAVAILABLE, "The server took too long.\n"
+        self._respond(self.respond(status, text))
+
+    def _respond(self, response: Response) -> None:
+        self.link.resume()
+        self.protocol.configure(now=self.loop.time())
+        try:
+            self.protocol.send_response(response)
+        except ValueError as exc:  # something cannot stand in a head
+            self.logger.error("opening handshake failed", exc_info=True)
+            self.response = self._failed(exc)
+            self.protocol.send_response(self.response)
+        if self.protocol.connection is not None:
+            self._opened()
+        self._flush()
+        self._settle()
+
+    def _handshake_progressed(self) -> None:
+        for event in self.protocol.events_received():
+            assert isinstance(event, Request)
+            self.request = event
+        if self.request is not None and self.protocol.early_bytes > _MAX_EARLY_BYTES:
+            self.link.pause()  # until the request is answered
+        if self._is_answered:
+            self._flush()
+        if not self._is_request_over:
+            return
+        if self._opening_deadline is not None:
+            self._open_at_once()
+        elif self._requested is not None and not self._requested.done():
+            self._requested.set_result(None)
+
+    @property
+    def _is_answered(self) -> bool:
+        """Whether what came was no request, and was answered; or the client is gone."""
+        return self.protocol.handshake_exc is not None or self.protocol.has_eof
+
+    @property
+    def _is_request_over(self) -> bool:
+        return self.request is not None or self._is_answered
+
+    # Opening without a task, where no hook may have to wait
+
+    def _open_at_once(self) -> None:
+        """Answer the request, and start the handler if the connection is open now."""
+        at_once = self.server.at_once
+        if at_once is None or self._was_asked:
+            return
+        self._was_asked = True
+        try:
+            if self.request is not None:
+                self._answer(self._response_to(self.request, None, at_once.server_header))
+        except Exception:
+            self.logger.error("opening handshake failed", exc_info=True)
+            self.link.abort()
+            return
+        if self._core is None:
+            self._linger()
+            return
+        self._opening_deadline = None
+        self.server._connection_opened(self)
+        if at_once.handle is not None:
+            self._start_task(run_handler(at_once.handle, self))
+
+    def _linger(self) -> None:
+        """Refused: give the client time to read why."""
+        close_timeout = self.close_timeout
+        if close_timeout is not None:
+            self._opening_deadline = self.loop.time() + close_timeout
+            self._deadlines.watch(self)
+
+    def next_deadline(self) -> float | None:
+        """See ``Watched``."""
+        if self._opening_deadline is not None:
+            return self._opening_deadline
+        return super().next_deadline()
+
+    def handle_deadline(self) -> None:
+        """See ``Watched``."""
+        if self._opening_deadline is None:
+            super().handle_deadline()
+        elif self._was_asked:
+            self.link.abort()
+        else:
+            self._was_asked = True
+            self._give_up()
+            self._linger()
+
+    def _opened(self) -> None:
+        if self._callbacks is not None:
+            self.server.all_connections.add(self)
+        super()._opened()
+
+    def _callbacks_ended(self) -> None:
+        self.server._connection_ended(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport; start the task that goes from handshake to handler, if one must."""
+        super().connection_made(transport)
+        at_once = self.server.at_once
+        if at_once is None or type(self).handshake is not ServerConnection.handshake:
+            self._start_task(self.server.handler(self))
+        else:
+            self.server.opening.add(self)
+            open_timeout = at_once.open_timeout
+            self._opening_deadline = math.inf
+            if open_timeout is not None:
+                self._opening_deadline = self.loop.time() + open_timeout
+                self._deadlines.watch(self)
+
+    def _start_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self._run_as_task(coroutine)
+        self.server.handler_tasks.add(task)
+        task.add_done_callback(self._handler_done)
+
+    def _handler_done(self, task: asyncio.Task[None]) -> None:
+        self.server.handler_tasks.discard(task)
+        self._abandon()  # for a task that was cancelled before it began; else TCP has ended
+
+    def _abandon(self) -> None:
+        """Leave nothing behind of a connection whose task is over, unless it needs none."""
+        if self._callbacks is None or self._core is None:
+            self.link.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take the end of the transport, and wake whoever waits."""
+        super().connection_lost(exc)
+        if self._opening_deadline is not None:
+            self._opening_deadline = None
+            self._deadlines.forget(self)
+            self.server._connection_opened(self)
+        if self._given_logger.isEnabledFor(logging.INFO):
+            self.logger.info("connection closed")
