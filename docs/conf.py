@@ -4,7 +4,7 @@ from wirebird import __version__
 
 project = "Wirebird"
 author = "the Wirebird authors"
-copyright = "the Wirebird authors"  # noqa: A001 - Sphinx's name for it
+copyright = "the Wirebird authors"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
@@ -23,5 +23,5 @@ napoleon_numpy_docstring = False
 html_theme = "furo"
 html_title = "Wirebird"
 
-# Two classes are called Connection, the core's and asyncio's; a type hint that says so is not wrong.
+# Two classes are called Connection, the core's and asyncio's; a hint that says so is not wrong.
 suppress_warnings = ["ref.python"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import itertools
 import pathlib
+import random
 import re
 import socket
 import sys
@@ -18,7 +20,8 @@ from tests.chromium import Chromium
 
 from wirebird.asyncio.client import connect
 from wirebird.asyncio.server import ServerConnection, serve
-from wirebird.exceptions import ConnectionClosedOK
+from wirebird.exceptions import ConnectionClosedError, ConnectionClosedOK
+from wirebird.typing import Subprotocol
 
 EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "examples"
 
@@ -46,10 +49,12 @@ class Program:
 
 
 @contextlib.asynccontextmanager
-async def example(name: str, *arguments: str) -> AsyncIterator[Program]:
+async def example(name: str, *arguments: str, stderr: int | None = None) -> AsyncIterator[Program]:
     """Run an example; it has ended when the block is left."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(EXAMPLES / name), *arguments), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, str(EXAMPLES / name), *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=stderr,
     )
     try:
         yield Program(process)
@@ -57,6 +62,13 @@ async def example(name: str, *arguments: str) -> AsyncIterator[Program]:
         if process.returncode is None:
             process.terminate()
         await process.communicate()
+
+
+async def endless() -> AsyncIterator[bytes]:
+    """The fragments of a message that does not end."""
+    while True:
+        yield bytes(1000)
+        await asyncio.sleep(0.01)
 
 
 def test_every_example_is_tested() -> None:
@@ -128,6 +140,78 @@ async def test_callbacks() -> None:
             with pytest.raises(ConnectionClosedOK, match=r"1000 .* bye"):
                 await one.recv()
             assert await other.recv() == "somebody has left (1000)"
+
+
+async def test_broadcast() -> None:
+    async with example("broadcast.py", "0") as server:
+        uri = await server.uri()
+        async with connect(uri) as one, connect(uri) as other:
+            await one.send('{"subscribe": "weather"}')
+            assert await one.recv() == '{"subscribed": "weather"}'
+            await other.send('{"publish": "weather", "data": "rain"}')
+            assert await other.recv() == '{"published": "weather", "to": 1}'
+            assert await one.recv() == '{"topic": "weather", "data": "rain"}'
+            for bad in ("no JSON", "[]", '{"publish": "weather"}', '{"subscribe": 1}'):
+                await other.send(bad)
+                assert str(await other.recv()).startswith('{"error": ')
+            await one.send('{"unsubscribe": "weather"}')
+            assert await one.recv() == '{"unsubscribed": "weather"}'
+            await other.send('{"publish": "weather", "data": "sun"}')
+            assert await other.recv() == '{"published": "weather", "to": 0}'
+
+
+async def test_binary_streaming(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    given, fetched = tmp_path / "given", tmp_path / "fetched"
+    given.write_bytes(random.Random(1).randbytes(3_000_000))
+    digest = hashlib.sha256(given.read_bytes()).hexdigest()
+    name = "binary_streaming.py"
+    async with example("binary_streaming.py", "serve", str(folder), "0") as server:
+        uri = await server.uri()
+        async with example(name, "put", str(given), uri + "a.bin") as putting:
+            assert await putting.line() == f"stored, SHA-256 {digest}"
+        async with example(name, "get", uri + "a.bin", str(fetched)) as getting:
+            assert await getting.line() == f"fetched, SHA-256 {digest}"
+        assert fetched.read_bytes() == given.read_bytes()
+        refusals = {
+            ("put", str(given), uri + "a.bin"): "there is such a file",
+            ("get", uri + "b.bin", str(tmp_path / "none")): "there is no such file",
+            ("put", str(given), uri + "..%2Fa"): "a name has letters",
+        }
+        for arguments, why in refusals.items():
+            async with example(name, *arguments, stderr=asyncio.subprocess.PIPE) as refused:
+                _, errors = await refused.process.communicate()
+                assert why in errors.decode()
+                assert refused.process.returncode == 1
+        # One that goes away in the middle leaves nothing behind.
+        async with connect(uri + "half.bin", subprotocols=[Subprotocol("put")]) as half:
+            sending = asyncio.create_task(half.send(endless()))
+            while not any(path.is_dir() for path in folder.iterdir()):
+                await asyncio.sleep(0.01)
+            half.transport.abort()
+            with pytest.raises(ConnectionClosedError):
+                await sending
+            while any(path.is_dir() for path in folder.iterdir()):
+                await asyncio.sleep(0.01)
+    assert [path.name for path in folder.iterdir()] == ["a.bin"]
+
+
+async def test_dashboard(chromium: Chromium) -> None:
+    async with example("dashboard.py", "0") as server:
+        uri = (await server.uri()).replace("ws://", "http://")
+        async with chromium.page() as page:
+            await page.goto(uri)
+            await page.locator("#status", has_text="live").wait_for(timeout=10_000)
+            await page.locator("#viewers output", has_text=re.compile("^1 ")).wait_for(
+                timeout=10_000
+            )
+            drawn = await page.locator("#cpu path").get_attribute("d")
+            assert drawn is not None
+            assert drawn.startswith("M")
+        with pytest.raises(urllib.error.HTTPError, match="404") as caught:
+            await asyncio.to_thread(urllib.request.urlopen, uri + "nothing")
+        caught.value.close()
 
 
 async def test_reconnect() -> None:
