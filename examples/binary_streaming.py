@@ -20,9 +20,11 @@ from collections.abc import AsyncIterator
 from wirebird.asyncio.client import ClientConnection, connect
 from wirebird.asyncio.server import ServerConnection, serve
 from wirebird.exceptions import ConnectionClosed
+from wirebird.typing import Subprotocol
 
 FRAGMENT_BYTES = 256 * 1024
 MAX_FILE_BYTES = 1 << 30
+PUT, GET = Subprotocol("put"), Subprotocol("get")
 
 
 async def fragments(path: pathlib.Path) -> AsyncIterator[bytes]:
@@ -51,7 +53,7 @@ async def handle(ws: ServerConnection, folder: pathlib.Path) -> None:
     name = ws.request.path.lstrip("/")
     if not re.fullmatch(r"\w[\w.-]{0,99}", name):
         await ws.close(1008, "a name has letters, digits, dots and dashes")
-    elif ws.subprotocol == "put":
+    elif ws.subprotocol == PUT:
         try:
             await ws.send(await store(ws, folder / name))
         except FileExistsError:
@@ -67,7 +69,7 @@ async def run_server(folder: str, port: int = 8765) -> None:
     async with serve(
         lambda ws: handle(ws, pathlib.Path(folder)),
         *("localhost", port),
-        subprotocols=["put", "get"],
+        subprotocols=[PUT, GET],
         compression=None,
         max_size=(MAX_FILE_BYTES, FRAGMENT_BYTES),
     ) as server:
@@ -77,14 +79,14 @@ async def run_server(folder: str, port: int = 8765) -> None:
 
 async def put(file: str, uri: str) -> None:
     """Send a file."""
-    async with connect(uri, subprotocols=["put"], compression=None) as ws:
+    async with connect(uri, subprotocols=[PUT], compression=None) as ws:
         await ws.send(fragments(pathlib.Path(file)))
-        print(f"stored, SHA-256 {await ws.recv()}")
+        print(f"stored, SHA-256 {await ws.recv(decode=True)}")
 
 
 async def get(uri: str, file: str) -> None:
     """Fetch a file."""
-    async with connect(uri, subprotocols=["get"], compression=None, max_size=MAX_FILE_BYTES) as ws:
+    async with connect(uri, subprotocols=[GET], compression=None, max_size=MAX_FILE_BYTES) as ws:
         print(f"fetched, SHA-256 {await store(ws, pathlib.Path(file))}")
 
 

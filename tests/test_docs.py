@@ -7,13 +7,14 @@ import pathlib
 import re
 
 import pytest
+from _pytest.mark import ParameterSet
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 PROGRAM = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-def programs() -> list[object]:
+def programs() -> list[ParameterSet]:
     return [
         pytest.param(program, id=f"{page.relative_to(ROOT)}-{number}")
         for page in PAGES
@@ -24,7 +25,7 @@ def programs() -> list[object]:
 @pytest.mark.parametrize("program", programs())
 def test_a_program_compiles_and_imports_what_is_there(program: str) -> None:
     tree = compile(program, "docs", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    imports = [
+    imports: list[ast.stmt] = [
         node
         for node in ast.walk(tree)
         if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("wirebird"))

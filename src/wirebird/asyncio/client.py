@@ -42,8 +42,8 @@ class ClientConnection(Connection):
 
     Args:
         protocol: the opening handshake, and what comes of it.
-        ping_interval, ping_timeout, close_timeout, max_queue, write_limit, write_timeout,
-        max_fragments: as for ``connect``.
+        ping_interval, ping_timeout, close_timeout: as for ``connect``.
+        max_queue, write_limit, write_timeout, max_fragments: as for ``connect``.
     """
 
     protocol: ClientProtocol

@@ -46,8 +46,8 @@ class ServerConnection(Connection):
     Args:
         protocol: the opening handshake, and what comes of it.
         server: that it belongs to.
-        ping_interval, ping_timeout, close_timeout, max_queue, write_limit, write_timeout,
-        max_fragments: as for ``serve``.
+        ping_interval, ping_timeout, close_timeout: as for ``serve``.
+        max_queue, write_limit, write_timeout, max_fragments: as for ``serve``.
     """
 
     protocol: ServerProtocol
