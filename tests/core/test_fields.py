@@ -259,3 +259,14 @@ def test_what_is_written_is_one_line_for_each_header(pairs: list[tuple[str, str]
     lines = Headers(pairs).serialize().decode("iso-8859-1").split("\r\n")
     assert lines == [*(f"{name}: {value}" for name, value in pairs), "", ""]
     assert not any(control in line for line in lines for control in "\r\n\0")
+
+
+def test_lines_that_were_checked_are_read() -> None:
+    headers = Headers.from_lines("Host: \texample.com \r\nX-A: 1\r\nx-a:2:3\r\nEmpty:\r\n")
+    assert list(headers.raw_items()) == [
+        ("Host", "example.com"),
+        ("X-A", "1"),
+        ("x-a", "2:3"),
+        ("Empty", ""),
+    ]
+    assert headers.get_all("X-A") == ["1", "2:3"]

@@ -593,6 +593,13 @@ def test_an_extension_that_does_not_look_at_limits() -> None:
         inbound.advance()
 
 
+def test_an_extension_that_inflates_a_later_fragment_too_far() -> None:
+    inbound = Input(extensions=[Twice()], max_size=10)
+    inbound.take(frame(BINARY, bytes(3), fin=False), frame(CONT, bytes(3)))
+    with pytest.raises(PayloadTooBig, match="after reading 6 bytes exceeds limit of 10 bytes"):
+        inbound.advance()
+
+
 def test_an_extension_that_does() -> None:
     inbound = Input(extensions=[Bounded()], max_size=100)
     inbound.take(frame(BINARY, bytes(4), fin=False), frame(CONT, bytes(7)))
@@ -619,3 +626,33 @@ def test_trace(extensions: list[Any], size: int | None) -> None:
         (False, Frame(Opcode.BINARY, b"\xff")),
         (False, Frame(Opcode.BINARY, b"")),
     ]
+
+
+def test_the_trace_sees_frames_as_their_extension_decodes_them() -> None:
+    seen: list[Frame] = []
+    inbound = Input(extensions=[Twice()])
+    inbound.trace = lambda sent, frame: seen.append(frame)
+    inbound.take(frame(BINARY, b"ab"))
+    assert inbound.messages() == [b"abab"]
+    assert [bytes(frame.data) for frame in seen] == [b"abab"]
+
+
+# What is held.
+
+
+def test_what_is_read_is_not_held() -> None:
+    inbound = Input()
+    assert inbound.held_bytes == 0
+    inbound.take(frame(TEXT, b"Hello"), frame(TEXT, b"again")[:4])
+    assert inbound.held_bytes == 7 + 4
+    assert inbound.messages() == ["Hello"]
+    assert inbound.held_bytes == 0  # what has come of the last is in its message
+
+
+def test_what_the_scanner_skipped_to_is_held_too() -> None:
+    inbound = Input()
+    inbound.take(frame(TEXT, b"Hello"))
+    before = inbound.held_bytes
+    inbound.skip_ahead()
+    inbound.take(frame(PING, b"p")[:2])
+    assert before <= inbound.held_bytes <= before + 2

@@ -66,3 +66,13 @@ def test_methods_and_parameters_are_those_of_websockets(name: str) -> None:
         assert [(p.name, p.kind, p.default) for p in actual] == [
             (p.name, p.kind, p.default) for p in expected
         ]
+
+
+@pytest.mark.parametrize(
+    ("may_skip", "first_rsv", "expected"),
+    [(True, RSV1, True), (True, 0, False), (False, RSV1, False)],
+)
+def test_who_leaves_unmarked_messages_alone(may_skip: bool, first_rsv: int, expected: bool) -> None:
+    extension = Outspoken()
+    extension.may_skip, extension.first_frame_rsv = may_skip, first_rsv
+    assert base.leaves_unmarked_alone(cast(Extension, extension)) is expected
