@@ -56,7 +56,8 @@ def main() -> int:
         settings.write_text(
             f"[run]\nsource = {CORE}\ndata_file = {data_file}\n"
             "dynamic_context = test_function\n"
-            "[report]\nexclude_also =\n    if TYPE_CHECKING:\n    @overload\n    raise NotImplementedError\n"
+            "[report]\nexclude_also =\n    if TYPE_CHECKING:\n    @overload\n"
+            "    raise NotImplementedError\n"
         )
         command = [sys.executable, "-m", "coverage", "run", f"--rcfile={settings}"]
         command += ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS)]
