@@ -260,13 +260,7 @@ class connect:
         try:
             async with asyncio.timeout(self.open_timeout):
                 for _ in range(MAX_REDIRECTS + 1):
-                    connection = await open_transport(
-                        lambda: self._factory(self.ws_uri),
-                        self.ws_uri,
-                        proxy=self.proxy,
-                        user_agent_header=self.user_agent_header,
-                        **self.create_connection_kwargs,
-                    )
+                    connection = await self._open()
                     try:
                         await connection.handshake(self.additional_headers, self.user_agent_header)
                     except InvalidStatus as exc:
@@ -280,6 +274,16 @@ class connect:
                 raise SecurityError(f"more than {MAX_REDIRECTS} redirects")
         except TimeoutError as exc:
             raise TimeoutError("timed out during opening handshake") from exc
+
+    async def _open(self) -> ClientConnection:
+        """Open a way to the server, with a connection on it."""
+        return await open_transport(
+            lambda: self._factory(self.ws_uri),
+            self.ws_uri,
+            proxy=self.proxy,
+            user_agent_header=self.user_agent_header,
+            **self.create_connection_kwargs,
+        )
 
     def _redirect(self, exc: InvalidStatus) -> None:
         """Follow a redirect, or raise why it is not followed."""

@@ -39,6 +39,8 @@ class Server:
         self.create_server = create_server
         self.handler = handler
         self.logger = logging.getLogger("wirebird.server") if logger is None else logger
+        self.make_connection: Callable[[], ServerConnection]
+        """Makes what is put on a transport that came in."""
         self.at_once: AtOnce | None = None
         """How connections are opened without a task; None where each has one from the start."""
         self.opening: set[ServerConnection] = set()

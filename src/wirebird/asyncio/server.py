@@ -201,6 +201,7 @@ def serve(
     handle = None if make_handler is not None else cast(CoroutineHandler, handler)
     run = functools.partial(run_connection, open_connection, handle)
     server = Server(create_server, run, logger)
+    server.make_connection = factory
     if process_request is None and process_response is None:
         server.at_once = AtOnce(server_header, open_timeout, handle)
     return server
