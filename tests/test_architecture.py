@@ -16,17 +16,20 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "wirebird"
 
-# Thin modules where users of ``websockets`` look for names; they hold no rule.
+# Thin modules where users of ``websockets`` look for names, and what all adapters share; they hold
+# no rule.
 FACADES = {
     "auth",
     "client",
     "datastructures",
+    "endpoint",
     "extensions",
     "frames",
     "headers",
     "http11",
     "protocol",
     "proxy",
+    "routing",
     "server",
     "streams",
     "typing",
@@ -86,6 +89,7 @@ EXTRAS: dict[str, set[str]] = {
     "extensions": {"brotli", "zstandard"},
     "instrumentation": {"opentelemetry", "prometheus_client"},
     "sync": {"python_socks", "werkzeug"},
+    "routing": {"werkzeug"},
     "testing": {"pytest"},
 }
 

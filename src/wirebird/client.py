@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Generator, Sequence
+import traceback
+from collections.abc import Callable, Generator, Sequence
 
 from .core.extensions.base import ClientExtensionFactory
+from .core.fields import HeadersLike
 from .core.handshake.client import ClientHandshake
 from .core.http1 import Request, Response
 from .core.rules import MAX_INTERIM_RESPONSES, MAX_MESSAGE_BYTES, State
@@ -21,7 +23,7 @@ from .exceptions import (
 )
 from .protocol import CLIENT, CONNECTING, Protocol
 
-__all__ = ["ClientProtocol", "backoff", "process_exception"]
+__all__ = ["ClientProtocol", "backoff", "delay_before_retry", "process_exception"]
 
 
 class ClientProtocol(ClientHandshake, Protocol):
@@ -56,6 +58,22 @@ class ClientProtocol(ClientHandshake, Protocol):
             logger=logger,
             engine=engine,
         )
+
+    def make_request(
+        self, additional_headers: HeadersLike | None, user_agent_header: str | None
+    ) -> Request:
+        """Return the request with what a user adds to it.
+
+        Args:
+            additional_headers: to add; they replace those of the same names.
+            user_agent_header: value of User-Agent, unless it is among these; None for none.
+        """
+        request = self.connect()
+        if additional_headers is not None:
+            request.headers.update(additional_headers)
+        if user_agent_header is not None:
+            request.headers.setdefault("User-Agent", user_agent_header)
+        return request
 
     def send_request(self, request: Request) -> None:
         """Send the request that ``connect`` made.
@@ -124,6 +142,37 @@ def process_exception(exc: Exception) -> Exception | None:
     if isinstance(exc, InvalidStatus) and exc.response.status_code in (500, 502, 503, 504):
         return None
     return exc
+
+
+def delay_before_retry(
+    exc: Exception,
+    process_exception: Callable[[Exception], Exception | None],
+    delays: Generator[float, None, None],
+    logger: LoggerLike,
+) -> float:
+    """Return how long to wait until the next attempt to connect, in seconds.
+
+    Args:
+        exc: why the last one failed.
+        process_exception: says which exceptions are fatal, as the function of this name.
+        delays: yields the waits.
+        logger: is told.
+
+    Raises:
+        Exception: what ``process_exception`` returned, or raised.
+    """
+    try:
+        fatal = process_exception(exc)
+    except Exception as raised:
+        fatal = raised
+    if fatal is exc:
+        raise exc
+    if fatal is not None:
+        raise fatal from exc
+    delay = next(delays)
+    what = traceback.format_exception_only(exc)[0].strip()
+    logger.info("connect failed; reconnecting in %.1f seconds: %s", delay, what)
+    return delay
 
 
 BACKOFF_INITIAL_DELAY = float(os.environ.get("WIREBIRD_BACKOFF_INITIAL_DELAY", "5"))

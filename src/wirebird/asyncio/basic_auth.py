@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hmac
-import http
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from ..core.fields import MultipleValuesError
-from ..core.headers import build_www_authenticate_basic, parse_authorization_basic
+from ..core.handshake.basic_auth import BasicAuth
 from ..core.http1 import Request, Response
-from ..exceptions import InvalidHeader
 
 if TYPE_CHECKING:
     from .server import ServerConnection
@@ -39,58 +35,18 @@ def basic_auth(
         TypeError: ``credentials`` are not pairs of str.
         ValueError: both or neither of the two are given.
     """
-    if (credentials is None) == (check_credentials is None):
-        raise ValueError("provide either credentials or check_credentials")
-    check = _checker(credentials) if check_credentials is None else check_credentials
-    challenge = build_www_authenticate_basic(realm)
+    auth = BasicAuth(realm, credentials, check_credentials)
 
     async def process_request(connection: ServerConnection, request: Request) -> Response | None:
-        def refuse(text: str) -> Response:
-            response = connection.respond(http.HTTPStatus.UNAUTHORIZED, text)
-            response.headers["WWW-Authenticate"] = challenge
-            return response
-
-        try:
-            username, password = parse_authorization_basic(request.headers["Authorization"])
-        except KeyError:
-            return refuse("Missing credentials\n")
-        except (InvalidHeader, MultipleValuesError):
-            return refuse("Unsupported credentials\n")
-        is_right = check(username, password)
+        given = auth.read(request, connection.respond)
+        if isinstance(given, Response):
+            return given
+        is_right = auth.check(*given)
         if isinstance(is_right, Awaitable):
             is_right = await is_right
         if not is_right:
-            return refuse("Invalid credentials\n")
-        connection.username = username
+            return auth.refuse(connection.respond)
+        connection.username = given[0]
         return None
 
     return process_request
-
-
-def _checker(credentials: Any) -> Check:
-    if not isinstance(credentials, Iterable):
-        raise TypeError(f"invalid credentials argument: {credentials!r}")
-    pairs = list(credentials)
-    if _is_pair(pairs):
-        pairs = [tuple(pairs)]
-    if not all(_is_pair(pair) for pair in pairs):
-        raise TypeError("invalid credentials argument: expected pairs of str")
-    passwords = dict(cast(list[tuple[str, str]], pairs))
-
-    def check(username: str, password: str) -> bool:
-        # The same work for names that there are and names that there are not.
-        expected = passwords.get(username, "")
-        is_equal = hmac.compare_digest(
-            expected.encode(errors="surrogateescape"), password.encode(errors="surrogateescape")
-        )
-        return is_equal and username in passwords
-
-    return check
-
-
-def _is_pair(credentials: Any) -> bool:
-    try:
-        username, password = credentials
-    except (TypeError, ValueError):
-        return False
-    return isinstance(username, str) and isinstance(password, str)

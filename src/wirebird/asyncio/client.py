@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import traceback
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from types import TracebackType
 from typing import Any, Literal
 
-from ..client import ClientProtocol, backoff, process_exception
+from ..client import ClientProtocol, backoff, delay_before_retry, process_exception
 from ..core import redirects
 from ..core.backlog import SLOW_CONSUMER_BYTES, SlowConsumerPolicy
 from ..core.extensions.base import ClientExtensionFactory
@@ -88,11 +87,7 @@ class ClientConnection(Connection):
             ValueError: something cannot stand in a head.
         """
         assert self._responded is not None, "the handshake can be done once"
-        self.request = self.protocol.connect()
-        if additional_headers is not None:
-            self.request.headers.update(additional_headers)
-        if user_agent_header is not None:
-            self.request.headers.setdefault("User-Agent", user_agent_header)
+        self.request = self.protocol.make_request(additional_headers, user_agent_header)
         self.protocol.send_request(self.request)
         self._flush()
         await self._responded
@@ -288,21 +283,15 @@ class connect:
     def _redirect(self, exc: InvalidStatus) -> None:
         """Follow a redirect, or raise why it is not followed."""
         kwargs = self.create_connection_kwargs
-        try:
-            uri = redirects.follow(
-                exc.response,
-                self.uri,
-                has_socket=kwargs.get("sock") is not None,
-                is_unix=bool(kwargs.get("unix")),
-                has_address=kwargs.get("host") is not None or kwargs.get("port") is not None,
-            )
-        except Exception as refusal:
-            raise refusal from exc
-        if uri is None:
-            raise exc
-        self.additional_headers = redirects.headers_for(self.uri, uri, self.additional_headers)
-        self.uri = uri
-        self.ws_uri = parse_uri(uri)
+        self.uri, self.additional_headers = redirects.next_request(
+            exc,
+            self.uri,
+            self.additional_headers,
+            has_socket=kwargs.get("sock") is not None,
+            is_unix=bool(kwargs.get("unix")),
+            has_address=kwargs.get("host") is not None or kwargs.get("port") is not None,
+        )
+        self.ws_uri = parse_uri(self.uri)
 
     def __await__(self) -> Generator[Any, None, ClientConnection]:
         return self.connect().__await__()
@@ -340,21 +329,7 @@ class connect:
         self, exc: Exception, delays: Generator[float, None, None]
     ) -> None:
         """Wait, or raise an error that is fatal."""
-        try:
-            fatal = self.process_exception(exc)
-        except Exception as raised:
-            fatal = raised
-        if fatal is exc:
-            raise exc
-        if fatal is not None:
-            raise fatal from exc
-        delay = next(delays)
-        self.logger.info(
-            "connect failed; reconnecting in %.1f seconds: %s",
-            delay,
-            traceback.format_exception_only(exc)[0].strip(),
-        )
-        await asyncio.sleep(delay)
+        await asyncio.sleep(delay_before_retry(exc, self.process_exception, delays, self.logger))
 
 
 def unix_connect(path: PathLike | None = None, uri: str | None = None, **kwargs: Any) -> connect:

@@ -7,21 +7,14 @@ closing, deadlines, and what users ask about a connection.
 from __future__ import annotations
 
 import asyncio
-import logging
-import uuid
-import weakref
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self, cast
 
 from ..core.close import Close
-from ..core.frames import Frame
-from ..core.hooks import Hooks
-from ..core.http1 import Request, Response
-from ..core.inbound import Trace
 from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, CloseCode, State
-from ..core.types import DataLike, LoggerLike, Subprotocol
-from ..exceptions import WebSocketException
+from ..core.types import DataLike
+from ..endpoint import Endpoint
 from ..protocol import Protocol
 from .base import ConnectionBase
 from .broadcast import broadcast, broadcast_wait
@@ -32,7 +25,7 @@ from .link import TransportLink
 __all__ = ["Connection", "broadcast", "broadcast_wait"]
 
 
-class Connection(ConnectionBase, Hooks):
+class Connection(ConnectionBase, Endpoint):
     """A connection; use ``ClientConnection`` or ``ServerConnection``.
 
     Args:
@@ -47,9 +40,7 @@ class Connection(ConnectionBase, Hooks):
     """
 
     # As in the engine's half: what is the class's costs an idle connection nothing.
-    _logger: LoggerLike | None = None
     _pongs: dict[bytes, asyncio.Future[float]] | None = None
-    _trace: Trace | None = None
 
     def __init__(
         self,
@@ -78,37 +69,11 @@ class Connection(ConnectionBase, Hooks):
             write_timeout_s=write_timeout,
             now=self.loop.time(),
         )
-        self._given_logger = protocol.logger
-        protocol.logger = self.logger
-        self.debug = protocol.debug
         self.transport: asyncio.Transport
-        self.request: Request | None = None
-        """The request of the opening handshake."""
-        self.response: Response | None = None
-        """The response of the opening handshake."""
-        self._apply_trace()
+        self._take_protocol()
         self._deadlines = Deadlines.of(self.loop)
 
     # What users ask
-
-    @property
-    def id(self) -> uuid.UUID:
-        """Tells connections apart, in logs."""
-        return self.protocol.id
-
-    @property
-    def logger(self) -> LoggerLike:
-        """The logger that was given, or the default; its records have ``websocket``."""
-        if self._logger is None:
-            # A proxy, or the logger would keep the connection alive.
-            self._logger = logging.LoggerAdapter(
-                cast(logging.Logger, self._given_logger), {"websocket": weakref.proxy(self)}
-            )
-        return self._logger
-
-    @logger.setter
-    def logger(self, logger: LoggerLike) -> None:
-        self._logger = self._given_logger = logger
 
     @property
     def local_address(self) -> Any:
@@ -119,59 +84,6 @@ class Connection(ConnectionBase, Hooks):
     def remote_address(self) -> Any:
         """The peer's address: (host, port) for IPv4, as ``socket.getpeername`` has it."""
         return self.link.get_extra_info("peername")
-
-    @property
-    def state(self) -> State:
-        """CONNECTING, OPEN, CLOSING or CLOSED. RFC 6455, 4.1 and 7.1."""
-        return self.protocol.state
-
-    @property
-    def subprotocol(self) -> Subprotocol | None:
-        """What was agreed on; None for none."""
-        return self.protocol.subprotocol
-
-    @property
-    def latency(self) -> float:
-        """The last measured round-trip time in seconds; 0.0 before the first."""
-        return 0.0 if self._core is None else self._core.latency
-
-    @property
-    def close_code(self) -> int | None:
-        """The code that came, 1005 for none, 1006 without a Close; None until CLOSED."""
-        return self.protocol.close_code
-
-    @property
-    def close_reason(self) -> str | None:
-        """The reason that came; None until CLOSED."""
-        return self.protocol.close_reason
-
-    @property
-    def trace(self) -> Trace | None:
-        """Told of each frame that goes by, as ``trace(sent: bool, frame: Frame)``.
-
-        A control frame is told of when it comes, a data frame that came when it is read.
-        """
-        return self._trace
-
-    @trace.setter
-    def trace(self, trace: Trace | None) -> None:
-        self._trace = trace
-        self._apply_trace()
-
-    def _apply_trace(self) -> None:
-        has_listener = self._trace is not None or self.debug
-        self.protocol.trace = self._frame_passed if has_listener else None
-        if self._core is not None:
-            self._core.trace = self.protocol.trace
-
-    def _frame_passed(self, sent: bool, frame: Frame) -> None:
-        if self.debug:
-            self.logger.debug("%s %s", ">" if sent else "<", frame)
-        if self._trace is not None:
-            try:
-                self._trace(sent, frame)
-            except Exception:  # it is a bystander: the connection goes on
-                self.logger.error("trace failed", exc_info=True)
 
     # What users do
 
@@ -281,13 +193,6 @@ class Connection(ConnectionBase, Hooks):
             self.logger.debug("= connection is %s", self.state.name)
         self._drop_backlog()
 
-    def failed(self, exc: BaseException) -> None:
-        """See ``Hooks``."""
-        if isinstance(exc, (WebSocketException, UnicodeDecodeError, TimeoutError)):
-            self.logger.debug("! failing the connection: %s", exc)
-        else:
-            self.logger.error("unexpected error; failing the connection", exc_info=exc)
-
     def pause_reading(self) -> None:
         """See ``Hooks``."""
         self.link.pause()
@@ -363,9 +268,7 @@ class Connection(ConnectionBase, Hooks):
         self._flush()  # what the protocol still has goes first
         core = self._core = self.protocol.connection
         assert core is not None
-        if not self.debug and self._logger is self.protocol.logger:
-            # From here on the protocol logs nothing, and the connection seldom.
-            self.protocol.logger, self._logger = self._given_logger, None
+        self._calm_logger()
         self._deadlines.watch(self)
         if self._callbacks is not None:
             self._callbacks.open(core)

@@ -5,14 +5,13 @@ werkzeug comes with ``pip install wirebird[router]``; without it, only calling t
 
 from __future__ import annotations
 
-import http
 import ssl as ssl_module
-import urllib.parse
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.http1 import Request, Response
 from ..core.types import PathLike
+from ..routing import RequestRouter
 from .server import Server, ServerConnection, serve
 from .server_connection import ProcessRequest
 
@@ -79,8 +78,8 @@ def unix_route(url_map: Map, path: PathLike | None = None, **kwargs: Any) -> Ser
     return route(url_map, unix=True, path=path, **kwargs)
 
 
-class Router:
-    """Finds the handler for a request.
+class Router(RequestRouter):
+    """Finds the handler for a request, and calls it.
 
     Args:
         url_map: endpoints are handlers. Its rules are made rules for WebSockets.
@@ -90,54 +89,6 @@ class Router:
     Raises:
         ImportError: werkzeug is not installed.
     """
-
-    def __init__(
-        self, url_map: Map, server_name: str | None = None, url_scheme: str = "ws"
-    ) -> None:
-        try:
-            import werkzeug.routing  # noqa: F401
-        except ImportError:
-            raise ImportError("routing needs werkzeug: pip install wirebird[router]") from None
-        self.url_map = url_map
-        self.server_name = server_name
-        self.url_scheme = url_scheme
-        for rule in url_map.iter_rules():
-            rule.websocket = True
-
-    def get_server_name(self, connection: ServerConnection, request: Request) -> str:
-        """Return the host that the client sees."""
-        return request.headers["Host"] if self.server_name is None else self.server_name
-
-    def redirect(self, connection: ServerConnection, url: str) -> Response:
-        """Return the response that sends the client elsewhere."""
-        response = connection.respond(http.HTTPStatus.FOUND, f"Found at {url}")
-        response.headers["Location"] = url
-        return response
-
-    def not_found(self, connection: ServerConnection) -> Response:
-        """Return the response for a path without a handler."""
-        return connection.respond(http.HTTPStatus.NOT_FOUND, "Not Found")
-
-    def route_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Find the handler, or return the response that says why there is none."""
-        from werkzeug.exceptions import HTTPException
-        from werkzeug.routing import RequestRedirect
-
-        hosts = request.headers.get_all("Host")
-        if self.server_name is None and len(hosts) != 1:
-            return None  # the handshake will refuse it
-        path, _, query = request.path.partition("?")
-        try:
-            adapter = self.url_map.bind(
-                server_name=self.get_server_name(connection, request), url_scheme=self.url_scheme
-            )
-            handler, kwargs = adapter.match(path_info=urllib.parse.unquote(path), query_args=query)
-        except RequestRedirect as redirect:
-            return self.redirect(connection, redirect.new_url)
-        except HTTPException:
-            return self.not_found(connection)
-        connection.handler, connection.handler_kwargs = handler, kwargs
-        return None
 
     async def handler(self, connection: ServerConnection) -> None:
         """Call the handler that was found."""

@@ -7,12 +7,12 @@ can, the request is answered as it comes, and a task exists only once there is a
 from __future__ import annotations
 
 import asyncio
-import http
 import logging
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..core.handshake import answers
 from ..core.http1 import Request, Response
 from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, State
 from ..core.types import StatusLike
@@ -124,19 +124,13 @@ class ServerConnection(Connection):
         self, request: Request, response: Response | None, server_header: str | None
     ) -> Response:
         """Say what to answer; ``response`` is what a hook wants."""
-        if response is None:
-            response = self.protocol.accept(request)
-        self.response = response
-        if server_header is not None:
-            response.replace_header("Server", server_header)
-        return response
+        self.response = answers.response_to(self.protocol, request, response, server_header)
+        return self.response
 
     def _answer(self, response: Response) -> None:
         self.response = response
         if response.status_code == 101 and not self.server.is_serving():
-            self.response = self.protocol.reject(
-                http.HTTPStatus.SERVICE_UNAVAILABLE, "The server is shutting down.\n"
-            )
+            self.response = answers.shutting_down(self.protocol)
         if self.state is State.CONNECTING and not self.protocol.eof_sent:
             self._respond(self.response)
 
@@ -148,30 +142,16 @@ class ServerConnection(Connection):
             response = hook(self, *args)
             if isinstance(response, Awaitable):
                 response = await response
-            if response is not None and not isinstance(response, Response):
-                raise TypeError(f"expected a Response or None, got {type(response).__name__}")
+            return answers.checked(response)
         except Exception as exc:
             self.logger.error("%s failed", getattr(hook, "__name__", "hook"), exc_info=True)
-            return self._failed(exc)
-        return response
-
-    def _failed(self, exc: Exception) -> Response:
-        """Note that something on this side went wrong; the client learns nothing of it but 500."""
-        self.protocol.handshake_exc = exc
-        return self.protocol.reject(
-            http.HTTPStatus.INTERNAL_SERVER_ERROR,
-            "The WebSocket could not be opened. The server's log says more.\n",
-        )
+            return answers.failed(self.protocol, exc)
 
     def _give_up(self) -> None:
         """Answer what took too long: the request, or what hooks of the user's make of it."""
         if self.state is not State.CONNECTING or self.protocol.eof_sent:
             return
-        if self.request is None:
-            status, text = http.HTTPStatus.REQUEST_TIMEOUT, "The request took too long.\n"
-        else:
-            status, text = http.HTTPStatus.SERVICE_UNAVAILABLE, "The server took too long.\n"
-        self._respond(self.respond(status, text))
+        self._respond(answers.too_late(self.protocol, self.request))
 
     def _respond(self, response: Response) -> None:
         self.link.resume()
@@ -180,7 +160,7 @@ class ServerConnection(Connection):
             self.protocol.send_response(response)
         except ValueError as exc:  # something cannot stand in a head
             self.logger.error("opening handshake failed", exc_info=True)
-            self.response = self._failed(exc)
+            self.response = answers.failed(self.protocol, exc)
             self.protocol.send_response(self.response)
         if self.protocol.connection is not None:
             self._opened()

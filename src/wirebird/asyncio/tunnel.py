@@ -8,10 +8,9 @@ import ssl as ssl_module
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ..core.http1 import Response
-from ..core.streams import StreamReader
+from ..core.proxy import ConnectAnswer
 from ..core.uri import WebSocketURI
-from ..exceptions import InvalidProxyMessage, InvalidProxyStatus, ProxyError
+from ..exceptions import ProxyError
 from ..proxy import Proxy, get_proxy, parse_proxy, prepare_connect_request
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ async def open_transport(
         proxy = None if has_socket else get_proxy(uri)
     if proxy is not None and not has_socket:
         parsed = parse_proxy(proxy)
-        if parsed.scheme.startswith("socks"):
+        if parsed.is_socks:
             kwargs["sock"] = await _through_socks(parsed, uri, kwargs)
             has_socket = True
         else:
@@ -80,8 +79,9 @@ async def _through_socks(proxy: Proxy, uri: WebSocketURI, kwargs: dict[str, Any]
             "connecting through a SOCKS proxy needs python-socks: pip install wirebird[proxy]"
         ) from None
     kind = ProxyType.SOCKS5 if proxy.scheme.startswith("socks5") else ProxyType.SOCKS4
-    resolves_there = proxy.scheme in ("socks5h", "socks4a")
-    socks = SocksProxy(kind, proxy.host, proxy.port, proxy.username, proxy.password, resolves_there)
+    socks = SocksProxy(
+        kind, proxy.host, proxy.port, proxy.username, proxy.password, proxy.resolves_names
+    )
     local_addr = kwargs.pop("local_addr", None)
     try:
         sock: socket.socket = await socks.connect(uri.host, uri.port, local_addr=local_addr)
@@ -147,42 +147,23 @@ class _ConnectExchange(asyncio.Protocol):
 
     def __init__(self, request: bytes) -> None:
         self._request = request
-        self._reader = StreamReader()
-        self._answer = Response.parse(
-            self._reader.read_line, self._reader.read_exact, self._reader.read_to_eof, proxy=True
-        )
+        self._answer = ConnectAnswer()
         self.granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         cast(asyncio.Transport, transport).write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        self._reader.feed_data(data)
-        self._go_on()
-
-    def eof_received(self) -> None:
-        if not self._reader.eof:
-            self._reader.feed_eof()
-        self._go_on()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.eof_received()
-
-    def _go_on(self) -> None:
         if self.granted.done():
             return
         try:
-            next(self._answer)
-        except StopIteration as stop:
-            response = stop.value
-            if not 200 <= response.status_code < 300:
-                self.granted.set_exception(InvalidProxyStatus(response))
-            elif self._reader.take_rest():
-                # The server speaks second: these bytes are not its own.
-                self.granted.set_exception(InvalidProxyMessage("bytes follow the proxy's answer"))
-            else:
+            if self._answer.feed(data):
                 self.granted.set_result(None)
         except Exception as exc:
-            invalid = InvalidProxyMessage("did not receive a valid HTTP response from proxy")
-            invalid.__cause__ = exc
-            self.granted.set_exception(invalid)
+            self.granted.set_exception(exc)
+
+    def eof_received(self) -> None:
+        self.data_received(b"")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.data_received(b"")

@@ -8,13 +8,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from ..exceptions import InvalidProxy
+from ..exceptions import InvalidProxy, InvalidProxyMessage, InvalidProxyStatus
 from .fields import Headers
 from .headers import build_authorization_basic, build_host
-from .http1 import USER_AGENT
+from .http1 import USER_AGENT, Response
+from .streams import StreamReader
+from .types import BytesLike
 from .uri import WebSocketURI, split_uri
 
-__all__ = ["Proxy", "choose_proxy", "parse_proxy", "prepare_connect_request"]
+__all__ = ["ConnectAnswer", "Proxy", "choose_proxy", "parse_proxy", "prepare_connect_request"]
 
 # By scheme; 1080 is that of SOCKS in RFC 1928, 3.
 _DEFAULT_PORTS = {
@@ -45,6 +47,16 @@ class Proxy:
     port: int
     username: str | None = None
     password: str | None = None
+
+    @property
+    def is_socks(self) -> bool:
+        """Whether it speaks SOCKS, and not HTTP."""
+        return self.scheme.startswith("socks")
+
+    @property
+    def resolves_names(self) -> bool:
+        """Whether it looks the server's name up, and not we."""
+        return self.scheme in ("socks5h", "socks4a")
 
     @property
     def user_info(self) -> tuple[str, str] | None:
@@ -114,3 +126,39 @@ def prepare_connect_request(
         headers["Proxy-Authorization"] = build_authorization_basic(*proxy.user_info)
     target = build_host(ws_uri.host, ws_uri.port, ws_uri.secure, always_include_port=True)
     return f"CONNECT {target} HTTP/1.1\r\n".encode() + headers.serialize()
+
+
+class ConnectAnswer:
+    """Reads what a proxy answers to a request for a tunnel, as far as it has come."""
+
+    def __init__(self) -> None:
+        self._reader = StreamReader()
+        self._response = Response.parse(
+            self._reader.read_line, self._reader.read_exact, self._reader.read_to_eof, proxy=True
+        )
+
+    def feed(self, data: BytesLike) -> bool:
+        """Take bytes that came, empty ones for the end; return whether there is a tunnel now.
+
+        Raises:
+            InvalidProxyStatus: the proxy refuses.
+            InvalidProxyMessage: it does not speak HTTP, or speaks on: the server speaks second,
+                so what follows the answer is not the server's.
+        """
+        if data:
+            self._reader.feed_data(data)
+        elif not self._reader.eof:
+            self._reader.feed_eof()
+        try:
+            next(self._response)
+        except StopIteration as stop:
+            response = stop.value
+        except Exception as exc:
+            raise InvalidProxyMessage("did not receive a valid HTTP response from proxy") from exc
+        else:
+            return False
+        if not 200 <= response.status_code < 300:
+            raise InvalidProxyStatus(response)
+        if self._reader.take_rest():
+            raise InvalidProxyMessage("bytes follow the proxy's answer")
+        return True

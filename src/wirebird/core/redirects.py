@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import urllib.parse
 
-from ..exceptions import InvalidURI, SecurityError
+from ..exceptions import InvalidStatus, InvalidURI, SecurityError
 from .fields import Headers, HeadersLike
 from .http1 import Response
 from .uri import WebSocketURI, parse_uri
 
-__all__ = ["MAX_REDIRECTS", "follow", "headers_for"]
+__all__ = ["MAX_REDIRECTS", "follow", "headers_for", "next_request"]
 
 MAX_REDIRECTS = 10  # how many a client follows for one connection
 
@@ -76,6 +76,37 @@ def headers_for(old_uri: str, new_uri: str, headers: HeadersLike | None) -> Head
         return headers
     items = Headers(headers).raw_items()
     return Headers([(name, value) for name, value in items if name.lower() not in _CREDENTIALS])
+
+
+def next_request(
+    exc: InvalidStatus,
+    uri: str,
+    headers: HeadersLike | None,
+    *,
+    has_socket: bool,
+    is_unix: bool,
+    has_address: bool,
+) -> tuple[str, HeadersLike | None]:
+    """Return where a client goes on after a refusal, and with which of its headers.
+
+    Args:
+        exc: the refusal.
+        uri, headers: of the last request.
+        has_socket, is_unix, has_address: as for ``follow``.
+
+    Raises:
+        InvalidStatus: the refusal, when it is no redirect.
+        InvalidURI, SecurityError, ValueError: as for ``follow``.
+    """
+    try:
+        new_uri = follow(
+            exc.response, uri, has_socket=has_socket, is_unix=is_unix, has_address=has_address
+        )
+    except Exception as refusal:
+        raise refusal from exc
+    if new_uri is None:
+        raise exc
+    return new_uri, headers_for(uri, new_uri, headers)
 
 
 def _resolve(uri: str, location: str) -> str:

@@ -1,0 +1,131 @@
+"""What connections of all adapters have in common: what users ask about them, logs, traces.
+
+How bytes and threads or tasks move is each adapter's own; here nothing waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+import weakref
+from typing import cast
+
+from .core.connection import Connection
+from .core.frames import Frame
+from .core.hooks import Hooks
+from .core.http1 import Request, Response
+from .core.inbound import Trace
+from .core.rules import State
+from .core.types import LoggerLike, Subprotocol
+from .exceptions import WebSocketException
+from .protocol import Protocol
+
+__all__ = ["Endpoint"]
+
+
+class Endpoint(Hooks):
+    """One endpoint, as its user sees it; an adapter's connection inherits from it."""
+
+    protocol: Protocol
+    _core: Connection | None
+
+    # What is the class's costs an idle connection nothing.
+    _logger: LoggerLike | None = None
+    _trace: Trace | None = None
+
+    def _take_protocol(self) -> None:
+        """Take over the logger of ``protocol``, once its arguments are known."""
+        self._given_logger = self.protocol.logger
+        self.protocol.logger = self.logger
+        self.debug = self.protocol.debug
+        self.request: Request | None = None
+        """The request of the opening handshake."""
+        self.response: Response | None = None
+        """The response of the opening handshake."""
+        self._apply_trace()
+
+    def _calm_logger(self) -> None:
+        """From the opening on the protocol logs nothing, and the connection seldom."""
+        if not self.debug and self._logger is self.protocol.logger:
+            self.protocol.logger, self._logger = self._given_logger, None
+
+    @property
+    def id(self) -> uuid.UUID:
+        """Tells connections apart, in logs."""
+        return self.protocol.id
+
+    @property
+    def logger(self) -> LoggerLike:
+        """The logger that was given, or the default; its records have ``websocket``."""
+        if self._logger is None:
+            # A proxy, or the logger would keep the connection alive.
+            self._logger = logging.LoggerAdapter(
+                cast(logging.Logger, self._given_logger), {"websocket": weakref.proxy(self)}
+            )
+        return self._logger
+
+    @logger.setter
+    def logger(self, logger: LoggerLike) -> None:
+        self._logger = self._given_logger = logger
+
+    @property
+    def state(self) -> State:
+        """CONNECTING, OPEN, CLOSING or CLOSED. RFC 6455, 4.1 and 7.1."""
+        return self.protocol.state
+
+    @property
+    def subprotocol(self) -> Subprotocol | None:
+        """What was agreed on; None for none."""
+        return self.protocol.subprotocol
+
+    @property
+    def latency(self) -> float:
+        """The last measured round-trip time in seconds; 0.0 before the first."""
+        return 0.0 if self._core is None else self._core.latency
+
+    @property
+    def close_code(self) -> int | None:
+        """The code that came, 1005 for none, 1006 without a Close; None until CLOSED."""
+        return self.protocol.close_code
+
+    @property
+    def close_reason(self) -> str | None:
+        """The reason that came; None until CLOSED."""
+        return self.protocol.close_reason
+
+    @property
+    def trace(self) -> Trace | None:
+        """Told of each frame that goes by, as ``trace(sent: bool, frame: Frame)``.
+
+        A control frame is told of when it comes, a data frame that came when it is read.
+        """
+        return self._trace
+
+    @trace.setter
+    def trace(self, trace: Trace | None) -> None:
+        self._trace = trace
+        self._apply_trace()
+
+    def _apply_trace(self) -> None:
+        has_listener = self._trace is not None or self.debug
+        self.protocol.trace = self._frame_passed if has_listener else None
+        if self._core is not None:
+            self._core.trace = self.protocol.trace
+
+    def _frame_passed(self, sent: bool, frame: Frame) -> None:
+        if self.debug:
+            self.logger.debug("%s %s", ">" if sent else "<", frame)
+        if self._trace is not None:
+            try:
+                self._trace(sent, frame)
+            except Exception:  # it is a bystander: the connection goes on
+                self.logger.error("trace failed", exc_info=True)
+
+    # Hooks of the core
+
+    def failed(self, exc: BaseException) -> None:
+        """See ``Hooks``."""
+        if isinstance(exc, (WebSocketException, UnicodeDecodeError, TimeoutError)):
+            self.logger.debug("! failing the connection: %s", exc)
+        else:
+            self.logger.error("unexpected error; failing the connection", exc_info=exc)
