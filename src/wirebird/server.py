@@ -25,6 +25,7 @@ class ServerProtocol(ServerHandshake, Protocol):
         select_subprotocol: chooses among the client's subprotocols; called with this object
             and these.
         state, max_size, logger, engine: as for ``Protocol``.
+        now: returns the time for Date, in seconds since the epoch; None to send no Date.
     """
 
     def __init__(
@@ -39,13 +40,14 @@ class ServerProtocol(ServerHandshake, Protocol):
         max_size: int | tuple[int | None, int | None] | None = MAX_MESSAGE_BYTES,
         logger: LoggerLike | None = None,
         engine: str | None = None,
+        now: Callable[[], float] | None = time.time,
     ) -> None:
         super().__init__(
             origins=origins,
             extensions=extensions,
             subprotocols=subprotocols,
             select_subprotocol=select_subprotocol,
-            now=time.time,
+            now=now,
             side=SERVER,
             state=state,
             max_size=max_size,
@@ -64,8 +66,13 @@ class ServerProtocol(ServerHandshake, Protocol):
                 self.logger.error("opening handshake failed", exc_info=exc)
         return response
 
-    def send_response(self, response: Response) -> None:
+    def send_response(self, response: Response, *, has_more: bool = False) -> None:
         """Send the response that ``accept`` or ``reject`` made; 101 opens the connection.
+
+        Args:
+            response: to send; any but 101 ends our direction.
+            has_more: more of its body comes by ``send_body``, which then ends it: there is
+                nothing else that could (RFC 9112, 6.3), unless its headers have Content-Length.
 
         Raises:
             ValueError: it holds what cannot stand in a head.
@@ -85,6 +92,14 @@ class ServerProtocol(ServerHandshake, Protocol):
                 response.status_code,
                 response.reason_phrase,
             )
+            if not has_more:
+                self._send_eof()
+
+    def send_body(self, data: bytes, *, has_more: bool = False) -> None:
+        """Send more of the body of a response that was begun with ``has_more``."""
+        if data:
+            self._write(data)
+        if not has_more:
             self._send_eof()
 
     def _take_usual_head(self, data: BytesLike) -> BytesLike:

@@ -107,9 +107,8 @@ class PythonConnectionBase(MessageSender, asyncio.BufferedProtocol):
             self._received_in_turn += 1
             while (message := core.next_message(decode, now=self.loop.time())) is NEED_MORE:
                 await self._wait_readable(core, by_frame=False)
-        except ConnectionClosed:
-            await asyncio.shield(self.connection_lost_waiter)
-            raise
+        except ConnectionClosed as exc:
+            await self._raise_at_end(exc)
         finally:
             self._is_receiving = False
         return message
@@ -159,10 +158,9 @@ class PythonConnectionBase(MessageSender, asyncio.BufferedProtocol):
                 data, final = fragment
                 self._is_streaming = not final
                 yield data
-        except ConnectionClosed:
+        except ConnectionClosed as exc:
             self._is_streaming = False  # nothing is left of it to be in the way
-            await asyncio.shield(self.connection_lost_waiter)
-            raise
+            await self._raise_at_end(exc)
         finally:
             self._is_receiving = False
 
