@@ -99,7 +99,7 @@ format: $(VENV)/.dev
 	@$(BIN)/ruff format
 
 autobahn: $(VENV)/.dev
-	@$(BIN)/python autobahn/run.py $(if $(QUICK),--quick) $(ARGS)
+	@$(BIN)/python autobahn_testsuite/run.py $(if $(QUICK),--quick) $(ARGS)
 
 bench: $(VENV)/.bench
 	@$(BIN)/python benchmarks/run.py $(ARGS)
@@ -148,5 +148,5 @@ sanitize: $(VENV)/.fuzz
 clean:
 	@rm -rf $(VENV) .venv-* build dist reports .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .coverage htmlcov src/*.egg-info src/wirebird/native/*.so
-	@find src tests autobahn benchmarks fuzz examples -name __pycache__ -prune \
+	@find src tests autobahn_testsuite benchmarks fuzz examples -name __pycache__ -prune \
 	  -exec rm -rf {} + 2>/dev/null || true

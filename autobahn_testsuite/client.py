@@ -1,6 +1,6 @@
 """The client under test: it runs each case of the suite's server, and echoes.
 
-    python autobahn/client.py ws://127.0.0.1:9001 AGENT
+    python autobahn_testsuite/client.py ws://127.0.0.1:9001 AGENT
 
 The offer of permessage-deflate lets the server choose any window for us, so that the cases 13.*
 negotiate every combination.

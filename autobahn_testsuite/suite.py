@@ -21,7 +21,7 @@ __all__ = ["ROOT", "NoPython27", "install"]
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv-autobahn"
-REQUIREMENTS = ROOT / "autobahn" / "requirements.txt"
+REQUIREMENTS = ROOT / "autobahn_testsuite" / "requirements.txt"
 VIRTUALENV = "virtualenv==20.21.1"
 
 HELP = """\

@@ -1,6 +1,7 @@
 """Run the Autobahn|Testsuite over Wirebird's server and client: ``make autobahn``.
 
-    python autobahn/run.py [--quick] [--role server|client] [--engine python|native] [CASE ...]
+    python autobahn_testsuite/run.py [--quick] [--role server|client]
+        [--engine python|native] [CASE ...]
 
 Both roles run at the same time. The outcomes are compared with ``expected/*.json``; the reports
 (open ``reports/autobahn/<role>/index.html``) show each case octet by octet.
@@ -28,9 +29,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from autobahn import results, suite  # noqa: E402
+from autobahn_testsuite import results, suite  # noqa: E402
 
-HERE = ROOT / "autobahn"
+HERE = ROOT / "autobahn_testsuite"
 REPORTS = ROOT / "reports" / "autobahn"
 AGENT = "wirebird"
 ROLES = ("server", "client")

@@ -8,10 +8,10 @@ import subprocess
 import sys
 
 import pytest
-from autobahn import results
-from autobahn.results import Deviation, Outcome
+from autobahn_testsuite import results
+from autobahn_testsuite.results import Deviation, Outcome
 
-AUTOBAHN = pathlib.Path(__file__).resolve().parent.parent.parent / "autobahn"
+AUTOBAHN = pathlib.Path(__file__).resolve().parent.parent.parent / "autobahn_testsuite"
 INFORMATIONAL = ["7.1.6", "7.13.1", "7.13.2"]
 
 
