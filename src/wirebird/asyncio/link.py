@@ -110,7 +110,10 @@ class TransportLink:
             self._transport.resume_reading()
 
     def is_hung_up(self) -> bool:
-        """See ``Link``. A transport that does not read does not look."""
+        """See ``Link``. A transport that does not read does not look, unless it can be asked."""
+        ask = getattr(self._transport, "is_hung_up", None)
+        if ask is not None:
+            return bool(ask())
         sock = self._transport.get_extra_info("socket")
         if sock is None or sock.fileno() < 0 or not hasattr(select, "poll"):
             return False
