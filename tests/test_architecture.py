@@ -289,7 +289,7 @@ def test_what_is_allowed_passes(tmp_path: Path, path: str, line: str) -> None:
     assert violations(tmp_path / "wirebird") == []
 
 
-@pytest.mark.parametrize("folder", ["core", "asyncio"])
+@pytest.mark.parametrize("folder", ["core", "asyncio", "sync"])
 def test_the_map_shows_every_module(folder: str) -> None:
     house = (PACKAGE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
     names = {path.name for path in (PACKAGE / folder).glob("*.py")} - {"__init__.py"}

@@ -695,8 +695,8 @@ async def test_connections_that_ended_are_let_go() -> None:
     gc.collect()
     assert [ref for ref in seen if ref() is not None] == []
     deadlines = Deadlines.of(asyncio.get_running_loop())
-    assert not deadlines._entries
-    assert not deadlines._heap
+    assert not deadlines._schedule
+    assert deadlines._schedule.next_time is None
 
 
 async def test_connections_that_failed_to_open_are_let_go() -> None:

@@ -235,7 +235,7 @@ async def test_a_read_of_what_came_before_the_end_may_find_a_violation() -> None
         await ws.wait_closed()
         with pytest.raises(ConnectionClosedError):
             await ws.recv(decode=True)
-        assert not ws._deadlines._entries
+        assert not ws._deadlines._schedule
 
 
 # Iteration.

@@ -21,7 +21,7 @@ from typing import Any
 
 __all__ = ["MODULES", "Difference", "compare_modules", "differences"]
 
-# All modules of websockets but those for legacy, threads and trio, and its private plumbing.
+# All modules of websockets but those for legacy and trio, and its private plumbing.
 MODULES = (
     "",
     ".asyncio.client",
@@ -43,6 +43,10 @@ MODULES = (
     ".proxy",
     ".server",
     ".streams",
+    ".sync.client",
+    ".sync.connection",
+    ".sync.router",
+    ".sync.server",
     ".typing",
     ".uri",
     ".utils",

@@ -27,7 +27,7 @@ is changed: the same names are at the same paths, with the same parameters. The 
 are here, each with its reason. A test compares the two libraries, name by name, and fails for a
 difference that is not listed, as for a line of this list that is no difference any more.
 
-`websockets.legacy` is left out; `websockets.sync` and `websockets.trio` have no counterpart yet.
+`websockets.legacy` is left out; `websockets.trio` has no counterpart yet.
 
 This file is made from `tests/compat/deviations.toml`.
 """

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING
 
 from ..core.backlog import Held
+from ..core.failures import Failures
 from ..core.rules import State
 from ..core.types import DataLike
 from ..exceptions import ConcurrencyError, ConnectionClosed
@@ -47,15 +47,15 @@ def broadcast(
             for being slow have ConnectionClosed in it.
     """
     held = held_message(message, text)
-    failures = _Failures()
+    failures = Failures(raises=raise_exceptions)
     for connection in send_shared(connections, held.opcode, held.payload):
         if connection.state is not State.OPEN:
             continue
         try:
             _send_at_once(connection, held, connection._send_now)
         except Exception as exc:
-            failures.add(connection, exc, is_logged=not raise_exceptions)
-    failures.raise_if(raise_exceptions)
+            failures.add(connection, exc)
+    failures.finish()
 
 
 async def broadcast_wait(
@@ -80,7 +80,7 @@ async def broadcast_wait(
             lost meanwhile (ConnectionClosed).
     """
     held = held_message(message, text)
-    failures = _Failures()
+    failures = Failures(raises=raise_exceptions)
     slow: list[tuple[Connection, Coroutine[object, object, None]]] = []
     for connection in list(connections):
         if connection.state is not State.OPEN:
@@ -94,30 +94,12 @@ async def broadcast_wait(
             if connection._is_writing_paused:
                 slow.append((connection, connection._drain()))
         except Exception as exc:
-            failures.add(connection, exc, is_logged=not raise_exceptions)
+            failures.add(connection, exc)
     outcomes = await asyncio.gather(*(waiting for _, waiting in slow), return_exceptions=True)
     for (connection, _), outcome in zip(slow, outcomes, strict=True):
         if isinstance(outcome, Exception):
-            failures.add(connection, outcome, is_logged=not raise_exceptions)
-    failures.raise_if(raise_exceptions)
-
-
-class _Failures:
-    """What went wrong, with some of many."""
-
-    def __init__(self) -> None:
-        self._exceptions: list[Exception] = []
-
-    def add(self, connection: Connection, exc: Exception, *, is_logged: bool) -> None:
-        self._exceptions.append(exc)
-        if is_logged:
-            connection.logger.warning(
-                "skipped broadcast: %s", traceback.format_exception_only(exc)[0].strip()
-            )
-
-    def raise_if(self, raises: bool) -> None:
-        if raises and self._exceptions:
-            raise ExceptionGroup("skipped broadcast", self._exceptions)
+            failures.add(connection, outcome)
+    failures.finish()
 
 
 def _check_can_send(connection: Connection) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..core.close import Close
 from ..core.rules import CloseCode, State
 from ..core.types import LoggerLike
+from ..utils import get_socket_name
 from .base import Listener
 
 if TYPE_CHECKING:
@@ -164,13 +165,5 @@ class Server:
         if not hasattr(self, "server"):  # `async with await serve(...)` starts it once
             self.server = await self.create_server()
             for listening in self.server.sockets:
-                self.logger.info("server listening on %s", _name_of(listening))
+                self.logger.info("server listening on %s", get_socket_name(listening))
         return self
-
-
-def _name_of(listening: socket) -> str:
-    """Show the address of a listening socket."""
-    name = listening.getsockname()
-    if isinstance(name, tuple):
-        return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
-    return str(name)

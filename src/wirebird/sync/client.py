@@ -1,0 +1,507 @@
+"""The client for threads."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import ssl as ssl_module
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Literal, overload
+
+from ..client import ClientProtocol, backoff, delay_before_retry, process_exception
+from ..core import redirects
+from ..core.extensions.base import ClientExtensionFactory
+from ..core.fields import HeadersLike
+from ..core.headers import validate_subprotocols
+from ..core.http1 import Response
+from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S
+from ..core.types import Data, LoggerLike, Origin, PathLike, Subprotocol
+from ..core.uri import parse_uri
+from ..engine import engine_name
+from ..exceptions import InvalidStatus, SecurityError
+from ..extensions.permessage_deflate import enable_client_permessage_deflate
+from ..http11 import USER_AGENT
+from .connection import Connection
+from .streams import Stream
+from .tunnel import open_stream
+from .waiting import Deadline
+
+__all__ = ["ClientConnection", "connect", "reconnect", "unix_connect", "unix_reconnect"]
+
+MAX_REDIRECTS = int(os.environ.get("WIREBIRD_MAX_REDIRECTS", str(redirects.MAX_REDIRECTS)))
+
+
+class ClientConnection(Connection):
+    """A client's connection.
+
+    Iterating over it receives messages until it is closed; an end with 1000, 1001 or no code
+    ends the iteration, any other raises ConnectionClosedError.
+
+    Args:
+        sock: connected to the server.
+        protocol: the opening handshake, and what comes of it.
+        ping_interval, ping_timeout, close_timeout: as for ``connect``.
+        max_queue, write_timeout, max_fragments: as for ``connect``.
+    """
+
+    protocol: ClientProtocol
+    _connector: reconnect | None = None  # for iterating over what ``connect`` returned
+    _opened_at = 0  # so many bytes were sent before the connection was open
+
+    def __init__(
+        self,
+        sock: socket.socket | Stream,
+        protocol: ClientProtocol,
+        *,
+        ping_interval: float | None = 20,
+        ping_timeout: float | None = 20,
+        close_timeout: float | None = 10,
+        max_queue: int | tuple[int | None, int | None] | None = 16,
+        write_timeout: float | None = WRITE_TIMEOUT_S,
+        max_fragments: int | None = MAX_FRAGMENTS,
+    ) -> None:
+        super().__init__(
+            sock,
+            protocol,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
+            write_timeout=write_timeout,
+            max_fragments=max_fragments,
+        )
+
+    def handshake(
+        self,
+        additional_headers: HeadersLike | None = None,
+        user_agent_header: str | None = USER_AGENT,
+        timeout: float | None = None,
+    ) -> None:
+        """Do the opening handshake.
+
+        Args:
+            additional_headers: to add to the request.
+            user_agent_header: value of User-Agent; None for none.
+            timeout: seconds that it may take; None for no limit.
+
+        Raises:
+            InvalidHandshake: the server refused, or its response cannot be accepted.
+            TimeoutError: it took too long.
+            ValueError: something cannot stand in a head.
+        """
+        deadline = Deadline(timeout)
+        with self._lock:
+            self.request = self.protocol.make_request(additional_headers, user_agent_header)
+            self.protocol.send_request(self.request)
+            self._flush()
+        self._read_until(lambda: self._is_handshake_over, deadline)
+        if self.protocol.handshake_exc is not None:
+            raise self.protocol.handshake_exc
+
+    @property
+    def _is_handshake_over(self) -> bool:
+        return self.protocol.connection is not None or self.protocol.handshake_exc is not None
+
+    def _handshake_progressed(self) -> None:
+        for event in self.protocol.events_received():
+            assert isinstance(event, Response)
+            self.response = event
+        if self.protocol.connection is not None and self._core is None:
+            self._opened_at = self._stream.taken_bytes
+            self._opened()
+
+    def __iter__(self) -> Iterator[Data]:
+        """Receive messages until the connection is closed; see ``Connection``.
+
+        What ``connect`` returned, and nobody has used yet, is iterated over as ``reconnect``.
+        """
+        connector, self._connector = self._connector, None
+        if connector is None or self._is_used or self._stream.taken_bytes != self._opened_at:
+            return super().__iter__()
+        return connector._iterate(first=self)  # type: ignore[return-value]
+
+    def __enter__(self) -> ClientConnection:
+        self._connector = None
+        return super().__enter__()
+
+
+class reconnect:
+    """Connect to a WebSocket server again and again.
+
+    As an iterator it connects, and connects again when an iteration is over, waiting longer after
+    each failure, until ``process_exception`` calls an error fatal; as a context manager it
+    connects once::
+
+        for ws in reconnect("ws://localhost:8765"):
+            try:
+                for message in ws:
+                    print(message)
+            except ConnectionClosed:
+                continue
+
+    Args:
+        uri: ``ws://`` or ``wss://``.
+        sock: connected to the server, instead of the URI's host and port.
+        ssl: the context for TLS; by default the system's certificates are trusted.
+        server_hostname: that the server's certificate must be for, instead of the URI's host.
+        origin: value of Origin; None for none.
+        extensions: what to offer besides ``compression``.
+        subprotocols: what to offer, the preferred one first.
+        compression: "deflate" offers permessage-deflate; None does not.
+        additional_headers: of the request.
+        user_agent_header: value of User-Agent; None for none.
+        proxy: True for what the system says, None for none, or its URL.
+        proxy_ssl: the context for TLS with an ``https://`` proxy.
+        proxy_server_hostname: that the proxy's certificate must be for.
+        process_exception: when connecting again and again, returns None for an error after
+            which to try again, else the exception to raise.
+        open_timeout: seconds that connecting and the opening handshake may take.
+        ping_interval: seconds between two pings; None for none.
+        ping_timeout: seconds of silence after a ping until the server is given up (1011).
+        close_timeout: seconds that the closing handshake may take.
+        reconnect_delays: yields how many seconds to wait before each further attempt.
+        max_size: of an incoming message in bytes, None for no limit; or (of a message, of a
+            frame). What is longer fails the connection (1009).
+        max_queue: unread frames above which reading pauses; or (high, low); None for no mark.
+        logger: ``wirebird.client`` by default.
+        create_connection: makes the connection: a subclass of ``ClientConnection``.
+        write_timeout: seconds without the server taking anything until it is cut.
+        max_fragments: of an incoming message (1009).
+        engine: "python" or "native"; None for the default.
+        kwargs: for ``socket.create_connection``, such as ``source_address``, and ``address`` to
+            connect to another host and port than the URI's.
+
+    Raises:
+        InvalidURI: the URI is not one of a WebSocket.
+        OSError: the network failed.
+        InvalidHandshake: the opening handshake failed.
+        TimeoutError: it took too long.
+        ValueError: arguments contradict each other, or cannot stand in a head.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        sock: socket.socket | None = None,
+        ssl: ssl_module.SSLContext | None = None,
+        server_hostname: str | None = None,
+        origin: Origin | None = None,
+        extensions: Sequence[ClientExtensionFactory] | None = None,
+        subprotocols: Sequence[Subprotocol] | None = None,
+        compression: str | None = "deflate",
+        additional_headers: HeadersLike | None = None,
+        user_agent_header: str | None = USER_AGENT,
+        proxy: str | Literal[True] | None = True,
+        proxy_ssl: ssl_module.SSLContext | None = None,
+        proxy_server_hostname: str | None = None,
+        process_exception: Callable[[Exception], Exception | None] = process_exception,
+        open_timeout: float | None = 10,
+        ping_interval: float | None = 20,
+        ping_timeout: float | None = 20,
+        close_timeout: float | None = 10,
+        reconnect_delays: Callable[[], Generator[float, None, None]] = backoff,
+        max_size: int | tuple[int | None, int | None] | None = MAX_MESSAGE_BYTES,
+        max_queue: int | tuple[int | None, int | None] | None = 16,
+        logger: LoggerLike | None = None,
+        create_connection: type[ClientConnection] | None = None,
+        write_timeout: float | None = WRITE_TIMEOUT_S,
+        max_fragments: int | None = MAX_FRAGMENTS,
+        engine: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.uri = uri
+        self.ws_uri = parse_uri(uri)
+        if not self.ws_uri.secure and ssl is not None:
+            raise ValueError("ssl argument is incompatible with a ws:// URI")
+        if subprotocols is not None:
+            validate_subprotocols(subprotocols)
+        if compression == "deflate":
+            extensions = enable_client_permessage_deflate(extensions)
+        elif compression is not None:
+            raise ValueError(f"unsupported compression: {compression}")
+        engine_name(engine)
+        self.sock = sock
+        self.ssl = ssl
+        self.server_hostname = server_hostname
+        self.additional_headers = additional_headers
+        self.user_agent_header = user_agent_header
+        self.proxy = proxy
+        self.proxy_ssl = proxy_ssl
+        self.proxy_server_hostname = proxy_server_hostname
+        self.process_exception = process_exception
+        self.open_timeout = open_timeout
+        self.reconnect_delays = reconnect_delays
+        self.logger = logging.getLogger("wirebird.client") if logger is None else logger
+        self.create_connection = (
+            ClientConnection if create_connection is None else create_connection
+        )
+        self.open_socket_kwargs = kwargs
+        self.protocol_kwargs: dict[str, Any] = {
+            "origin": origin,
+            "extensions": extensions,
+            "subprotocols": subprotocols,
+            "max_size": max_size,
+            "logger": self.logger,
+            "engine": engine,
+        }
+        self.connection_kwargs: dict[str, Any] = {
+            "ping_interval": ping_interval,
+            "ping_timeout": ping_timeout,
+            "close_timeout": close_timeout,
+            "max_queue": max_queue,
+        }
+        self._own_limits = {"write_timeout_s": write_timeout, "max_fragments": max_fragments}
+
+    def connect(self) -> ClientConnection:
+        """Connect, follow redirects, and do the opening handshake."""
+        deadline = Deadline(self.open_timeout)
+        try:
+            for _ in range(MAX_REDIRECTS + 1):
+                try:
+                    return self._connect_once(deadline)
+                except InvalidStatus as exc:
+                    self._redirect(exc)
+        except TimeoutError as exc:
+            if deadline.remaining() != 0:
+                raise  # of the system, before ours
+            raise TimeoutError("timed out during opening handshake") from exc
+        raise SecurityError(f"more than {MAX_REDIRECTS} redirects")
+
+    def _connect_once(self, deadline: Deadline) -> ClientConnection:
+        stream = open_stream(
+            self.ws_uri,
+            deadline,
+            sock=self.sock,
+            ssl=self.ssl,
+            server_hostname=self.server_hostname,
+            proxy=self.proxy,
+            proxy_ssl=self.proxy_ssl,
+            proxy_server_hostname=self.proxy_server_hostname,
+            user_agent_header=self.user_agent_header,
+            **self.open_socket_kwargs,
+        )
+        try:
+            protocol = ClientProtocol(self.ws_uri, **self.protocol_kwargs)
+            connection = self.create_connection(
+                stream,
+                protocol,
+                **self.connection_kwargs,
+            )
+            protocol.configure(**self._own_limits)
+        except BaseException:
+            stream.close()
+            raise
+        try:
+            connection.handshake(
+                self.additional_headers, self.user_agent_header, deadline.remaining()
+            )
+        except BaseException:
+            connection._cut()
+            raise
+        return connection
+
+    def _redirect(self, exc: InvalidStatus) -> None:
+        """Follow a redirect, or raise why it is not followed."""
+        kwargs = self.open_socket_kwargs
+        self.uri, self.additional_headers = redirects.next_request(
+            exc,
+            self.uri,
+            self.additional_headers,
+            has_socket=self.sock is not None,
+            is_unix=bool(kwargs.get("unix")),
+            has_address=kwargs.get("address") is not None,
+        )
+        self.ws_uri = parse_uri(self.uri)
+
+    def __enter__(self) -> ClientConnection:
+        if hasattr(self, "connection"):
+            raise RuntimeError("connect() isn't reentrant")
+        self.connection = self.connect()
+        return self.connection.__enter__()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        exc_traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.connection.__exit__(exc_type, exc_value, exc_traceback)
+        finally:
+            del self.connection
+
+    def __iter__(self) -> Iterator[ClientConnection]:
+        return self._iterate(first=None)
+
+    def _iterate(self, first: ClientConnection | None) -> Iterator[ClientConnection]:
+        """Connect again and again.
+
+        Args:
+            first: what the first iteration uses, if it is connected already.
+        """
+        delays: Generator[float, None, None] | None = None
+        while True:
+            try:
+                with self if first is None else first as connection:
+                    first = None
+                    yield connection
+            except Exception as exc:
+                delays = self.reconnect_delays() if delays is None else delays
+                time.sleep(delay_before_retry(exc, self.process_exception, delays, self.logger))
+            else:
+                delays = None
+
+
+@overload
+def connect(uri: str, *, legacy: Literal[True] | None = ..., **kwargs: Any) -> ClientConnection: ...
+
+
+@overload
+def connect(uri: str, *, legacy: Literal[False], **kwargs: Any) -> reconnect: ...
+
+
+def connect(
+    uri: str,
+    *,
+    sock: socket.socket | None = None,
+    ssl: ssl_module.SSLContext | None = None,
+    server_hostname: str | None = None,
+    origin: Origin | None = None,
+    extensions: Sequence[ClientExtensionFactory] | None = None,
+    subprotocols: Sequence[Subprotocol] | None = None,
+    compression: str | None = "deflate",
+    additional_headers: HeadersLike | None = None,
+    user_agent_header: str | None = USER_AGENT,
+    proxy: str | Literal[True] | None = True,
+    proxy_ssl: ssl_module.SSLContext | None = None,
+    proxy_server_hostname: str | None = None,
+    open_timeout: float | None = 10,
+    ping_interval: float | None = 20,
+    ping_timeout: float | None = 20,
+    close_timeout: float | None = 10,
+    max_size: int | tuple[int | None, int | None] | None = MAX_MESSAGE_BYTES,
+    max_queue: int | tuple[int | None, int | None] | None = 16,
+    logger: LoggerLike | None = None,
+    create_connection: type[ClientConnection] | None = None,
+    legacy: bool | None = None,
+    **kwargs: Any,
+) -> ClientConnection | reconnect:
+    """Connect to a WebSocket server.
+
+    The connection closes itself at the end of a ``with`` block::
+
+        with connect("ws://localhost:8765") as ws:
+            ws.send("Hello")
+            print(ws.recv())
+
+    Iterated over at once, as in ``for ws in connect(...)``, it is what ``reconnect`` is.
+
+    Args:
+        uri: ``ws://`` or ``wss://``.
+        sock, ssl, server_hostname, origin, extensions, subprotocols: as for ``reconnect``.
+        compression, additional_headers, user_agent_header: as for ``reconnect``.
+        proxy, proxy_ssl, proxy_server_hostname: as for ``reconnect``.
+        open_timeout, ping_interval, ping_timeout, close_timeout: as for ``reconnect``.
+        max_size, max_queue, logger, create_connection: as for ``reconnect``.
+        legacy: True for a connection that can only be iterated over for its messages; False for
+            what ``reconnect`` returns.
+        kwargs: as for ``reconnect``, whose other arguments are among them.
+
+    Raises:
+        Exception: as ``reconnect`` says.
+    """
+    connector = reconnect(
+        uri,
+        sock=sock,
+        ssl=ssl,
+        server_hostname=server_hostname,
+        origin=origin,
+        extensions=extensions,
+        subprotocols=subprotocols,
+        compression=compression,
+        additional_headers=additional_headers,
+        user_agent_header=user_agent_header,
+        proxy=proxy,
+        proxy_ssl=proxy_ssl,
+        proxy_server_hostname=proxy_server_hostname,
+        open_timeout=open_timeout,
+        ping_interval=ping_interval,
+        ping_timeout=ping_timeout,
+        close_timeout=close_timeout,
+        max_size=max_size,
+        max_queue=max_queue,
+        logger=logger,
+        create_connection=create_connection,
+        **kwargs,
+    )
+    return _connected(connector, legacy)
+
+
+def _connected(connector: reconnect, legacy: bool | None) -> ClientConnection | reconnect:
+    if legacy is False:
+        return connector
+    connection = connector.connect()
+    if legacy is None:
+        connection._connector = connector
+    return connection
+
+
+def unix_reconnect(
+    path: PathLike | None = None, uri: str | None = None, **kwargs: Any
+) -> reconnect:
+    """Connect to a server on a Unix socket again and again.
+
+    Args:
+        path: of the socket.
+        uri: of the WebSocket; ``ws://localhost/`` by default, ``wss://localhost/`` with ``ssl``.
+        kwargs: as for ``reconnect``.
+
+    Raises:
+        ValueError: there is neither a path nor a socket, or both.
+    """
+    if (path is None) == (kwargs.get("sock") is None):
+        raise ValueError("a path or a socket is needed, and not both")
+    if uri is None:
+        uri = "ws://localhost/" if kwargs.get("ssl") is None else "wss://localhost/"
+    return reconnect(uri=uri, unix=True, path=path, **kwargs)
+
+
+@overload
+def unix_connect(
+    path: PathLike | None = ...,
+    uri: str | None = ...,
+    *,
+    legacy: Literal[True] | None = ...,
+    **kwargs: Any,
+) -> ClientConnection: ...
+
+
+@overload
+def unix_connect(
+    path: PathLike | None = ..., uri: str | None = ..., *, legacy: Literal[False], **kwargs: Any
+) -> reconnect: ...
+
+
+def unix_connect(
+    path: PathLike | None = None,
+    uri: str | None = None,
+    *,
+    legacy: bool | None = None,
+    **kwargs: Any,
+) -> ClientConnection | reconnect:
+    """Connect to a server on a Unix socket.
+
+    Args:
+        path: of the socket.
+        uri: of the WebSocket; ``ws://localhost/`` by default, ``wss://localhost/`` with ``ssl``.
+        legacy: as for ``connect``.
+        kwargs: as for ``connect``.
+
+    Raises:
+        ValueError: there is neither a path nor a socket, or both.
+    """
+    return _connected(unix_reconnect(path, uri, **kwargs), legacy)
