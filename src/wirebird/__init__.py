@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         unix_serve,
     )
     from .client import ClientProtocol
+    from .core.origins import SameOrigin
     from .datastructures import Headers, HeadersLike, MultipleValuesError
     from .exceptions import (
         ConcurrencyError,
@@ -43,10 +44,12 @@ if TYPE_CHECKING:
         InvalidParameterValue,
         InvalidProtocol,
         InvalidProxy,
+        InvalidProxyHeader,
         InvalidProxyMessage,
         InvalidProxyStatus,
         InvalidState,
         InvalidStatus,
+        InvalidToken,
         InvalidUpgrade,
         InvalidURI,
         InvalidVersion,
@@ -105,10 +108,12 @@ __all__ = [
     "InvalidParameterValue",
     "InvalidProtocol",
     "InvalidProxy",
+    "InvalidProxyHeader",
     "InvalidProxyMessage",
     "InvalidProxyStatus",
     "InvalidState",
     "InvalidStatus",
+    "InvalidToken",
     "InvalidURI",
     "InvalidUpgrade",
     "InvalidVersion",
@@ -125,6 +130,7 @@ __all__ = [
     "RequestLineTooLong",
     "Response",
     "Router",
+    "SameOrigin",
     "SecurityError",
     "Server",
     "ServerConnection",
@@ -172,6 +178,7 @@ _MODULES = {
         "unix_serve",
     ),
     ".client": ("ClientProtocol",),
+    ".core.origins": ("SameOrigin",),
     ".datastructures": (
         "Headers",
         "HeadersLike",
@@ -195,6 +202,7 @@ _MODULES = {
         "InvalidParameterValue",
         "InvalidProtocol",
         "InvalidProxy",
+        "InvalidProxyHeader",
         "InvalidProxyMessage",
         "InvalidProxyStatus",
         "InvalidState",

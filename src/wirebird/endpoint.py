@@ -8,19 +8,22 @@ from __future__ import annotations
 import logging
 import uuid
 import weakref
-from typing import cast
+from typing import Any, cast
 
 from .core.connection import Connection
+from .core.forwarded import Address
 from .core.frames import Frame
 from .core.hooks import Hooks
 from .core.http1 import Request, Response
 from .core.inbound import Trace
+from .core.proxy_protocol import ProxyHeader
 from .core.rules import State
 from .core.types import LoggerLike, Subprotocol
 from .exceptions import WebSocketException
 from .protocol import Protocol
+from .server import ServerProtocol
 
-__all__ = ["Endpoint"]
+__all__ = ["Endpoint", "ServerEndpoint"]
 
 
 class Endpoint(Hooks):
@@ -129,3 +132,47 @@ class Endpoint(Hooks):
             self.logger.debug("! failing the connection: %s", exc)
         else:
             self.logger.error("unexpected error; failing the connection", exc_info=exc)
+
+
+class ServerEndpoint(Endpoint):
+    """A server's endpoint: who the client is, behind whatever proxies are trusted."""
+
+    protocol: ServerProtocol
+
+    @property
+    def client(self) -> Address:
+        """The client's address, as trusted proxies tell it, else the peer's: (host, port).
+
+        The host is an IP address as text, "unix" for a Unix socket, or what a proxy says instead,
+        such as "unknown"; the port is None where it is not known.
+        """
+        told = self.protocol.forwarded.client
+        if told is not None:
+            return told
+        peer = self._get_extra_info("peername")
+        return Address(*peer[:2]) if isinstance(peer, tuple) else Address("unix", None)
+
+    @property
+    def scheme(self) -> str:
+        """How the client connects, as far as is known: "ws" or "wss"."""
+        told = self.protocol.forwarded.scheme
+        if told is not None:
+            return told
+        return "ws" if self._get_extra_info("ssl_object") is None else "wss"
+
+    @property
+    def host(self) -> str:
+        """What the client asked for, with the port unless it is the usual one: "example.com"."""
+        told = self.protocol.forwarded.host
+        if told is not None or self.request is None:
+            return told or ""
+        return next(iter(self.request.headers.get_all("Host")), "")
+
+    @property
+    def proxy_header(self) -> ProxyHeader | None:
+        """The header of the PROXY protocol that the connection began with, or None."""
+        return self.protocol.proxy_header
+
+    def _get_extra_info(self, name: str) -> Any:
+        """What a transport says of "peername" and "ssl_object"."""
+        raise NotImplementedError

@@ -20,6 +20,7 @@ peer is told nothing.
     │   │   ├── InvalidProxyMessage
     │   │   └── InvalidProxyStatus
     │   ├── InvalidMessage
+    │   │   └── InvalidProxyHeader
     │   ├── InvalidMethod                    405
     │   ├── InvalidProtocol                  505
     │   ├── InvalidStatus
@@ -30,6 +31,7 @@ peer is told nothing.
     │   │   │   └── UnsafeHeader             500
     │   │   ├── InvalidOrigin                403
     │   │   └── InvalidUpgrade               426
+    │   ├── InvalidToken                     401
     │   └── NegotiationError
     │       ├── DuplicateParameter
     │       ├── InvalidParameterName
@@ -70,10 +72,12 @@ __all__ = [
     "InvalidParameterValue",
     "InvalidProtocol",
     "InvalidProxy",
+    "InvalidProxyHeader",
     "InvalidProxyMessage",
     "InvalidProxyStatus",
     "InvalidState",
     "InvalidStatus",
+    "InvalidToken",
     "InvalidURI",
     "InvalidUpgrade",
     "InvalidVersion",
@@ -237,6 +241,13 @@ class InvalidMessage(InvalidHandshake):
     """What came is not an HTTP request or response; the cause says why."""
 
 
+class InvalidProxyHeader(InvalidMessage):
+    """What came before the request is not the header of the PROXY protocol that was expected."""
+
+    def __str__(self) -> str:
+        return f"invalid PROXY protocol header: {super().__str__()}"
+
+
 class InvalidMethod(InvalidHandshake):
     """The request does not use GET. RFC 6455, 4.2.1."""
 
@@ -344,6 +355,12 @@ class InvalidUpgrade(InvalidHeader):
     """Upgrade or Connection do not ask for, or grant, a WebSocket."""
 
     http_status: ClassVar[int | None] = 426
+
+
+class InvalidToken(InvalidHandshake):
+    """A token, or what stands for one, is not valid (any more); the client is told why."""
+
+    http_status: ClassVar[int | None] = 401
 
 
 class NegotiationError(InvalidHandshake):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
 from .core.extensions.base import ServerExtensionFactory
+from .core.handshake.arrival import Arrival
 from .core.handshake.server import ServerHandshake
 from .core.http1 import Request, Response
+from .core.origins import SameOrigin
+from .core.proxy_protocol import ProxyHeader
 from .core.rules import MAX_MESSAGE_BYTES, State
 from .core.types import BytesLike, LoggerLike, Origin, Subprotocol
-from .exceptions import InvalidHandshake, InvalidMessage
+from .exceptions import InvalidHandshake, InvalidMessage, InvalidProxyHeader
 from .protocol import _OVER, CONNECTING, SERVER, Protocol
 
 __all__ = ["ServerProtocol"]
@@ -28,10 +33,15 @@ class ServerProtocol(ServerHandshake, Protocol):
         now: returns the time for Date, in seconds since the epoch; None to send no Date.
     """
 
+    arrival: Arrival | None = None
+    """What takes the word of the proxies that the server is behind."""
+    is_cut = False
+    """The connection did not begin as it must: TCP is to be ended at once, without an answer."""
+
     def __init__(
         self,
         *,
-        origins: Sequence[Origin | re.Pattern[str] | None] | None = None,
+        origins: Sequence[Origin | re.Pattern[str] | SameOrigin | None] | None = None,
         extensions: Sequence[ServerExtensionFactory] | None = None,
         subprotocols: Sequence[Subprotocol] | None = None,
         select_subprotocol: Callable[[ServerProtocol, Sequence[Subprotocol]], Subprotocol | None]
@@ -54,6 +64,54 @@ class ServerProtocol(ServerHandshake, Protocol):
             logger=logger,
             engine=engine,
         )
+
+    def connected(self, get_extra_info: Callable[[str], Any]) -> None:
+        """Tell over what the connection came.
+
+        Args:
+            get_extra_info: says what "peername" and "ssl_object" are, as transports do.
+        """
+        if self.arrival is not None:
+            self.arrival.peer = get_extra_info("peername")
+        if self.origins is not None and get_extra_info("ssl_object") is not None:
+            self.is_secure = True
+
+    def receive_data(self, data: BytesLike) -> None:
+        """See ``Protocol``."""
+        if self.arrival is not None and self.connection is None:
+            try:
+                data = self.arrival.take(data)
+            except InvalidProxyHeader as exc:
+                self._cut(exc)
+            if not len(data) or self.is_cut:
+                return
+        super().receive_data(data)
+
+    def receive_eof(self) -> None:
+        """See ``Protocol``."""
+        self.cut_without_header()
+        super().receive_eof()
+
+    @property
+    def proxy_header(self) -> ProxyHeader | None:
+        """The header of the PROXY protocol that the connection began with, or None."""
+        return None if self.arrival is None else self.arrival.header
+
+    def cut_without_header(self) -> bool:
+        """Give up to wait for the header of the PROXY protocol; False where none is due."""
+        missing = None if self.arrival is None else self.arrival.missing()
+        if missing is not None and not self.is_cut:
+            self._cut(missing)
+        return self.is_cut
+
+    def _cut(self, exc: InvalidProxyHeader) -> None:
+        assert self.arrival is not None
+        self.is_cut = self.eof_sent = True
+        self.handshake_exc = exc
+        self._handshake = _OVER
+        # Who says nothing may only look whether somebody listens, as health checks do.
+        level = logging.WARNING if self.arrival.has_begun else logging.DEBUG
+        self.logger.log(level, "connection cut: %s (peer: %r)", exc, self.arrival.peer)
 
     def accept(self, request: Request) -> Response:
         """Answer a request: 101, or the refusal that ``handshake_exc`` gives the reason for."""
@@ -134,6 +192,12 @@ class ServerProtocol(ServerHandshake, Protocol):
             self.logger.debug("< %s %s %s", request.method, request.path, request.protocol)
             for name, value in request.headers.raw_items():
                 self.logger.debug("< %s: %s", name, value)
+        if self.arrival is not None:
+            try:
+                self.forwarded = self.arrival.read(request.headers)
+            except InvalidHandshake as exc:
+                self._refuse(exc)
+                return
         self._came(request)
 
     def _refuse(self, exc: InvalidHandshake) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, cast
 
 from ..core.backlog import SLOW_CONSUMER_BYTES, SlowConsumerPolicy
 from ..core.extensions.base import ServerExtensionFactory
+from ..core.forwarded import FORWARDED_HEADERS, TrustedProxies
+from ..core.handshake.arrival import Arrival
 from ..core.headers import validate_subprotocols
+from ..core.origins import SameOrigin
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S, State
 from ..core.types import LoggerLike, Origin, PathLike, Subprotocol
 from ..engine import engine_name
@@ -21,6 +24,7 @@ from .base import Listener, can_listen, set_busy_poll
 from .basic_auth import basic_auth
 from .connection import broadcast, broadcast_wait
 from .handlers import HandlerLike, handler_maker
+from .header_before_tls import header_before_tls
 from .running_server import Server
 from .server_connection import ProcessRequest, ProcessResponse, ServerConnection
 from .server_tasks import AtOnce, CoroutineHandler, run_connection
@@ -41,7 +45,7 @@ def serve(
     host: str | None = None,
     port: int | None = None,
     *,
-    origins: Sequence[Origin | re.Pattern[str] | None] | None = None,
+    origins: Sequence[Origin | re.Pattern[str] | SameOrigin | None] | None = None,
     extensions: Sequence[ServerExtensionFactory] | None = None,
     subprotocols: Sequence[Subprotocol] | None = None,
     select_subprotocol: Callable[[ServerConnection, Sequence[Subprotocol]], Subprotocol | None]
@@ -65,6 +69,9 @@ def serve(
     slow_consumer_bytes: int | None = SLOW_CONSUMER_BYTES,
     engine: str | None = None,
     busy_poll_us: int = 0,
+    trusted_proxies: Collection[str] | None = None,
+    forwarded_headers: Collection[str] = FORWARDED_HEADERS,
+    proxy_protocol: bool = False,
     **kwargs: Any,
 ) -> Server:
     """Serve WebSockets: awaited or as an asynchronous context manager, it starts to listen.
@@ -81,9 +88,9 @@ def serve(
             with such methods for all: see ``Handler``.
         host: to listen on.
         port: to listen on.
-        origins: values of Origin to accept, exact or as patterns; None among them accepts
-            requests without one. None instead of a list accepts all: then any web page can
-            connect (RFC 6455, 10.2).
+        origins: values of Origin to accept, exact or as patterns, or ``SameOrigin()`` for the
+            server's own pages; None among them accepts requests without one. None instead of a
+            list accepts all: then any web page can connect (RFC 6455, 10.2).
         extensions: what to accept besides ``compression``.
         subprotocols: what is supported, the preferred one first.
         select_subprotocol: chooses among the client's; called with the connection and these.
@@ -114,10 +121,17 @@ def serve(
         busy_poll_us: microseconds for which the native engine looks again and again for more
             after each message, before it lets the loop wait: shorter round trips for a busy core.
             It holds for all connections of the loop.
+        trusted_proxies: addresses and networks of the reverse proxies before this server, "unix"
+            for whoever connects to a Unix socket: what they tell of clients is believed, and
+            makes ``client``, ``scheme`` and ``host`` of connections. None for none.
+        forwarded_headers: which of Forwarded, X-Forwarded-For, -Proto, -Host and -Port the
+            proxies write; the others are not looked at.
+        proxy_protocol: whether every connection begins with a header of the PROXY protocol,
+            version 1 or 2, before TLS; one that does not is cut.
         kwargs: for the loop's ``create_server``, such as ``ssl``, ``sock`` and ``start_serving``.
 
     Raises:
-        TypeError: a method of the handler class is a coroutine function.
+        TypeError: a method of the handler class is a coroutine function; a list is none.
         ValueError: arguments contradict each other.
     """
     if subprotocols is not None:
@@ -133,6 +147,11 @@ def serve(
     make_connection = ServerConnection if create_connection is None else create_connection
     make_handler = handler_maker(handler)
     policy = SlowConsumerPolicy(slow_consumer, slow_consumer_bytes)
+    proxies = None
+    if trusted_proxies is not None:
+        proxies = TrustedProxies(trusted_proxies, forwarded_headers)
+    elif proxy_protocol:
+        raise ValueError("proxy_protocol needs trusted_proxies: the addresses it comes from")
 
     def factory() -> ServerConnection:
         def choose(
@@ -150,6 +169,8 @@ def serve(
             logger=logger,
             engine=engine,
         )
+        if proxies is not None:
+            protocol.arrival = Arrival(proxies, proxy_protocol=proxy_protocol)
         connection = make_connection(
             protocol,
             server,
@@ -175,6 +196,9 @@ def serve(
         where: tuple[Any, ...] = (host, port)
         if is_unix:
             make, where = loop.create_unix_server, ()
+        if proxy_protocol and kwargs.get("ssl"):
+            before, arguments = header_before_tls(factory, open_timeout, kwargs)
+            return await make(before, *where, **arguments)
         if engine_name(engine) != "native" or kwargs.get("ssl") or not can_listen(loop):
             return await make(factory, *where, **kwargs)
         # asyncio binds the sockets, the engine accepts connections.

@@ -16,6 +16,7 @@ from ..core.handshake import answers
 from ..core.http1 import Request, Response
 from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, State
 from ..core.types import StatusLike
+from ..endpoint import ServerEndpoint
 from ..http11 import SERVER
 from ..server import ServerProtocol
 from .connection import Connection
@@ -37,7 +38,7 @@ ProcessResponse = Callable[
 ]
 
 
-class ServerConnection(Connection):
+class ServerConnection(Connection, ServerEndpoint):
     """A server's connection.
 
     Iterating over it receives messages until it is closed; an end with 1000, 1001 or no code
@@ -77,7 +78,9 @@ class ServerConnection(Connection):
         )
         self.server = server
         self.username: str
-        """Set by ``basic_auth``."""
+        """Set by ``basic_auth``, and by ``token_auth`` where it is known."""
+        self.identity: Any
+        """Set by ``token_auth``: what its check returned."""
         self.handler: Callable[[ServerConnection], Awaitable[None]]
         """Set by ``route``."""
         self.handler_kwargs: Mapping[str, Any]
@@ -151,6 +154,9 @@ class ServerConnection(Connection):
         """Answer what took too long: the request, or what hooks of the user's make of it."""
         if self.state is not State.CONNECTING or self.protocol.eof_sent:
             return
+        if self.protocol.cut_without_header():
+            self.link.abort()
+            return
         self._respond(answers.too_late(self.protocol, self.request))
 
     def _respond(self, response: Response) -> None:
@@ -173,7 +179,9 @@ class ServerConnection(Connection):
             self.request = event
         if self.request is not None and self.protocol.early_bytes > _MAX_EARLY_BYTES:
             self.link.pause()  # until the request is answered
-        if self._is_answered:
+        if self.protocol.is_cut:
+            self.link.abort()
+        elif self._is_answered:
             self._flush()
         if not self._is_request_over:
             return
@@ -249,6 +257,7 @@ class ServerConnection(Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport; start the task that goes from handshake to handler, if one must."""
         super().connection_made(transport)
+        self.protocol.connected(self._get_extra_info)
         at_once = self.server.at_once
         if at_once is None or type(self).handshake is not ServerConnection.handshake:
             self._start_task(self.server.handler(self))
@@ -259,6 +268,9 @@ class ServerConnection(Connection):
             if open_timeout is not None:
                 self._opening_deadline = self.loop.time() + open_timeout
                 self._deadlines.watch(self)
+
+    def _get_extra_info(self, name: str) -> Any:
+        return self.link.get_extra_info(name)
 
     def _start_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self._run_as_task(coroutine)

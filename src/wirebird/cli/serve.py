@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 
 import click
 
+from ..core.origins import normalize_origin
 from .demo.app import Demo
-from .demo.origins import normalize_origin
 
 __all__ = ["command"]
 

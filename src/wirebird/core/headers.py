@@ -34,9 +34,11 @@ __all__ = [
     "build_host",
     "build_subprotocol",
     "build_www_authenticate_basic",
+    "is_host_and_port",
     "parse_authorization_basic",
     "parse_connection",
     "parse_extension",
+    "parse_forwarded",
     "parse_subprotocol",
     "parse_upgrade",
     "validate_subprotocols",
@@ -45,6 +47,7 @@ __all__ = [
 T = TypeVar("T")
 
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_equals = re.compile("=")
 _space = re.compile(r"[ \t]*+")
 _token = re.compile(rf"{_TCHAR}++")
 _protocol = re.compile(rf"{_TCHAR}++(?:/{_TCHAR}++)?+")
@@ -56,6 +59,8 @@ _token68 = re.compile(r"[A-Za-z0-9\-._~+/]++=*+")
 _is_quotable = re.compile(r"[\t\x20-\x7e\x80-\xff]*+").fullmatch
 _is_host = re.compile(r"[!$&-.0-;=A-Z\[\]_a-z~]++").fullmatch
 _control = re.compile(r"[\x00-\x1f\x7f]")
+# RFC 9112, 3.2: a host, as RFC 3986, 3.2.2 has it, and a port.
+_host_and_port = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::[0-9]*)?")
 
 
 class _Scanner:
@@ -129,6 +134,11 @@ def build_host(host: str, port: int, secure: bool, *, always_include_port: bool 
     if always_include_port or port != (443 if secure else 80):
         host = f"{host}:{port:d}"
     return host
+
+
+def is_host_and_port(value: str) -> bool:
+    """Whether a value can be that of a Host header. RFC 9112, 3.2."""
+    return _host_and_port.fullmatch(value) is not None
 
 
 def parse_connection(header: str) -> list[ConnectionOption]:
@@ -208,6 +218,32 @@ def parse_subprotocol(header: str) -> list[Subprotocol]:
     """
     scanner = _Scanner("Sec-WebSocket-Protocol", header)
     return scanner.take_list(lambda scan: Subprotocol(scan.take_token()))
+
+
+def parse_forwarded(header: str) -> list[dict[str, str]]:
+    """Return the elements of a Forwarded header, each by the names in it. RFC 7239, 4.
+
+    Raises:
+        InvalidHeaderFormat: it is not a list of such elements; or a name is twice in one.
+    """
+    return _Scanner("Forwarded", header).take_list(_take_forwarded)
+
+
+def _take_forwarded(scan: _Scanner) -> dict[str, str]:
+    element: dict[str, str] = {}
+    while True:
+        name = scan.take_token().lower()
+        if name in element:
+            scan.fail("expected another name")
+        scan.match(_equals, "equals sign")
+        if scan.text.startswith('"', scan.at):
+            quoted = scan.match(_quoted, "quoted string").group(1)
+            element[name] = _quoted_pair.sub(r"\1", quoted)
+        else:
+            element[name] = scan.take_token()
+        scan.skip_space()
+        if not scan.skip(";"):
+            return element
 
 
 def build_subprotocol(subprotocols: Sequence[Subprotocol]) -> str:

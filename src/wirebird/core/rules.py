@@ -127,3 +127,7 @@ MAX_HEADERS = 128
 MAX_HEAD_BYTES = 64 * 1024
 MAX_INTERIM_RESPONSES = 8  # 1xx before the response proper
 MAX_BODY_BYTES = 2**20  # of a response that refuses the handshake, as the client reads it
+
+# Of what reverse proxies tell a server. The PROXY protocol's version 1 has 107 bytes at most.
+MAX_PROXY_HOPS = 64
+MAX_PROXY_HEADER_BYTES = 4096

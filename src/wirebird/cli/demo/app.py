@@ -15,11 +15,11 @@ import urllib.parse
 from collections.abc import Collection
 
 from ...asyncio.server import Server, ServerConnection, serve
+from ...core.origins import SameOrigin, normalize_origin
 from ...exceptions import ConnectionClosed
 from ...frames import CloseCode
 from ...http11 import Request, Response
 from .files import Files, secure
-from .origins import is_allowed_origin
 from .room import Room
 from .taps import show
 
@@ -38,7 +38,7 @@ class Demo:
 
     Args:
         origins: whose pages may connect, normalized; empty for this server's own.
-        names: what this server is called, in lower case, beside its addresses and localhost.
+        names: what this server is called, beside its addresses and localhost.
         room: by default a new one.
         files: by default those of the page.
     """
@@ -54,7 +54,7 @@ class Demo:
         self.room = room or Room()
         self._files = files or Files.of_the_page()
         self._origins = origins
-        self._names = names
+        self._own_pages = SameOrigin(names)
         self._watchers: set[asyncio.Task[None]] = set()
         self._closing = False
         self._handlers = {"/echo": self._echo, "/room": self._enter, "/frames": self._show}
@@ -92,14 +92,24 @@ class Demo:
         if self._closing or full:
             why = "Too many connections.\n" if full else "Stopping.\n"
             return secure(connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, why))
-        origins, hosts = headers.get_all("Origin"), headers.get_all("Host")
-        if not is_allowed_origin(origins, hosts, self._origins, self._names):
+        if not self._is_welcome(headers.get_all("Origin"), connection.host):
             text = "This origin may not connect; see wirebird serve --origin.\n"
             return secure(connection.respond(http.HTTPStatus.FORBIDDEN, text))
         if path == "/room" and "Sec-WebSocket-Extensions" in headers:
             # Without compression, the frames that the page shows are the bytes on the wire.
             del headers["Sec-WebSocket-Extensions"]
         return None
+
+    def _is_welcome(self, origins: list[str], host: str) -> bool:
+        """Whether what has these Origin headers may open a WebSocket: programs may, some pages."""
+        if len(origins) != 1:
+            return not origins
+        if not self._origins:
+            return self._own_pages.allows(origins[0], host)
+        try:
+            return normalize_origin(origins[0]) in self._origins
+        except ValueError:
+            return False
 
     async def handle(self, connection: ServerConnection) -> None:
         """Serve a connection, by its path."""

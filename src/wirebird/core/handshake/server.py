@@ -28,8 +28,10 @@ from ...exceptions import (
 )
 from ..extensions.base import Extension, ServerExtensionFactory
 from ..fields import Headers, check_header
-from ..headers import build_extension, validate_subprotocols
+from ..forwarded import NOTHING_FORWARDED, Forwarded
+from ..headers import build_extension, is_host_and_port, validate_subprotocols
 from ..http1 import Request, Response
+from ..origins import SameOrigin
 from ..types import ExtensionHeader, Origin, StatusLike, Subprotocol
 from .common import (
     check_upgrade,
@@ -41,9 +43,6 @@ from .common import (
 from .key import accept_key
 
 __all__ = ["ServerHandshake"]
-
-# RFC 9112, 3.2: a host, as RFC 3986, 3.2.2 has it, and a port.
-_is_host = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::[0-9]*)?").fullmatch
 
 # 16 bytes in base64. RFC 6455, 4.2.1. Some clients make up the text instead of the bytes, so that
 # the last bits, which stand for nothing, may be any.
@@ -61,9 +60,9 @@ class ServerHandshake:
     """Accepts or refuses a request for a WebSocket.
 
     Args:
-        origins: which values of Origin are acceptable: exact, or patterns that match the whole
-            of it; None among them accepts requests without one. None instead of a list accepts
-            every origin.
+        origins: which values of Origin are acceptable: exact, patterns that match the whole
+            of it, or ``SameOrigin``; None among them accepts requests without one. None instead
+            of a list accepts every origin.
         extensions: what the server supports, in the order in which they are tried.
         subprotocols: what the server supports, the preferred one first.
         select_subprotocol: chooses instead of the method of this name; called with this object
@@ -77,11 +76,15 @@ class ServerHandshake:
     handshake_exc: Exception | None = None
     origin: Origin | None = None
     subprotocol: Subprotocol | None = None
+    is_secure = False
+    """Whether the connection that we see is one of TLS."""
+    forwarded: Forwarded = NOTHING_FORWARDED
+    """What trusted proxies tell of the request."""
 
     def __init__(
         self,
         *,
-        origins: Sequence[Origin | re.Pattern[str] | None] | None = None,
+        origins: Sequence[Origin | re.Pattern[str] | SameOrigin | None] | None = None,
         extensions: Sequence[ServerExtensionFactory] | None = None,
         subprotocols: Sequence[Subprotocol] | None = None,
         select_subprotocol: Callable[[Any, Sequence[Subprotocol]], Subprotocol | None]
@@ -264,7 +267,7 @@ class ServerHandshake:
             raise InvalidProtocol(request.protocol)
         headers = request.headers_now()
         host = single_value(headers, "Host")
-        if not _is_host(host):
+        if not is_host_and_port(host):
             raise InvalidHeader("Host", host)
         check_upgrade(headers, alone=False)
         key = single_value(headers, "Sec-WebSocket-Key")
@@ -288,9 +291,21 @@ class ServerHandshake:
         origin: Origin | None = None
         if "Origin" in headers:
             origin = Origin(single_value(headers, "Origin"))
-        if self.origins is None or any(_allows(allowed, origin) for allowed in self.origins):
+        if self.origins is None:
             return origin
+        for allowed in self.origins:
+            if isinstance(allowed, SameOrigin):
+                if origin is not None and self._is_same_origin(allowed, origin, headers):
+                    return origin
+            elif _allows(allowed, origin):
+                return origin
         raise InvalidOrigin(origin)
+
+    def _is_same_origin(self, rule: SameOrigin, origin: Origin, headers: Headers) -> bool:
+        host = self.forwarded.host or single_value(headers, "Host")
+        # Without TLS, and without a word of it from a proxy, the client may speak TLS all the same.
+        scheme = self.forwarded.scheme or ("wss" if self.is_secure else None)
+        return rule.allows(origin, host, scheme)
 
     def process_extensions(self, headers: Headers) -> tuple[str | None, list[Extension]]:
         """Choose from the extensions that the client offers, in its order. RFC 6455, 9.1.
