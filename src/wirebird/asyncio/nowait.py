@@ -135,10 +135,11 @@ class NowaitSender:
 
     # For the rest of the connection
 
-    def _start_closing(self, core: Core, code: CloseCode | int, reason: str) -> None:
-        """Send what is held back, then a Close."""
+    def _start_closing(self, core: Core, code: CloseCode | int | None, reason: str) -> None:
+        """Send what is held back, then a Close; None for one without a code."""
         if core.state is State.OPEN:
-            Close(code, reason).serialize()  # what cannot be sent changes nothing
+            if code is not None:
+                Close(code, reason).serialize()  # what cannot be sent changes nothing
             self._release(is_closing=True)
         try:
             core.close(code, reason, now=self.loop.time())
