@@ -21,7 +21,7 @@ from ..core.types import LoggerLike, Origin, PathLike, Subprotocol
 from ..core.uri import WebSocketURI, parse_uri
 from ..engine import engine_name
 from ..exceptions import InvalidStatus, SecurityError
-from ..extensions.permessage_deflate import enable_client_permessage_deflate
+from ..extensions.compression import Compression, client_extensions
 from ..http11 import USER_AGENT
 from .base import set_busy_poll
 from .connection import Connection
@@ -124,7 +124,8 @@ class connect:
         origin: value of Origin; None for none.
         extensions: what to offer besides ``compression``.
         subprotocols: what to offer, the preferred one first.
-        compression: "deflate" offers permessage-deflate; None does not.
+        compression: "deflate", "brotli" or "zstd" offers that; several names offer all of them,
+            in the order of preference; None offers none.
         additional_headers: of the request.
         user_agent_header: value of User-Agent; None for none.
         proxy: True for what the system says, None for none, or its URL.
@@ -172,7 +173,7 @@ class connect:
         origin: Origin | None = None,
         extensions: Sequence[ClientExtensionFactory] | None = None,
         subprotocols: Sequence[Subprotocol] | None = None,
-        compression: str | None = "deflate",
+        compression: Compression = "deflate",
         additional_headers: HeadersLike | None = None,
         user_agent_header: str | None = USER_AGENT,
         proxy: str | Literal[True] | None = True,
@@ -202,10 +203,7 @@ class connect:
             raise ValueError("ssl argument is incompatible with a ws:// URI")
         if subprotocols is not None:
             validate_subprotocols(subprotocols)
-        if compression == "deflate":
-            extensions = enable_client_permessage_deflate(extensions)
-        elif compression is not None:
-            raise ValueError(f"unsupported compression: {compression}")
+        extensions = client_extensions(extensions, compression)
         engine_name(engine)  # here, where the user is, and not when the first connection is made
         self.additional_headers = additional_headers
         self.user_agent_header = user_agent_header

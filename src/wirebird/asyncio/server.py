@@ -17,7 +17,7 @@ from ..core.origins import SameOrigin
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S, State
 from ..core.types import LoggerLike, Origin, PathLike, Subprotocol
 from ..engine import engine_name
-from ..extensions.permessage_deflate import enable_server_permessage_deflate
+from ..extensions.compression import Compression, server_extensions
 from ..http11 import SERVER
 from ..server import ServerProtocol
 from .base import Listener, can_listen, set_busy_poll
@@ -50,7 +50,7 @@ def serve(
     subprotocols: Sequence[Subprotocol] | None = None,
     select_subprotocol: Callable[[ServerConnection, Sequence[Subprotocol]], Subprotocol | None]
     | None = None,
-    compression: str | None = "deflate",
+    compression: Compression = "deflate",
     process_request: ProcessRequest | None = None,
     process_response: ProcessResponse | None = None,
     server_header: str | None = SERVER,
@@ -94,7 +94,8 @@ def serve(
         extensions: what to accept besides ``compression``.
         subprotocols: what is supported, the preferred one first.
         select_subprotocol: chooses among the client's; called with the connection and these.
-        compression: "deflate" accepts permessage-deflate; None does not.
+        compression: "deflate", "brotli" or "zstd" accepts that; of several names, the first that
+            a client offers is taken; None accepts none.
         process_request: called with connection and request, before the handshake; returns a
             response to send instead of a WebSocket, or None. It may be asynchronous.
         process_response: called with connection, request and response, before that is sent;
@@ -136,10 +137,7 @@ def serve(
     """
     if subprotocols is not None:
         validate_subprotocols(subprotocols)
-    if compression == "deflate":
-        extensions = enable_server_permessage_deflate(extensions)
-    elif compression is not None:
-        raise ValueError(f"unsupported compression: {compression}")
+    extensions = server_extensions(extensions, compression)
     engine_name(engine)  # here, where the user is, and not when the first connection is made
     if kwargs.get("ssl") is not None:
         kwargs.setdefault("ssl_handshake_timeout", open_timeout)

@@ -79,9 +79,14 @@ class ClientExtensionFactory:
 
 
 class ServerExtensionFactory:
-    """Negotiates an extension for a server."""
+    """Negotiates an extension for a server.
+
+    ``is_compression`` says that it is one of those of which a connection has one at most; which of
+    them that is, where a client offers several, the order of the server's factories says.
+    """
 
     name: ExtensionName
+    is_compression: bool = False
 
     def process_request_params(
         self,

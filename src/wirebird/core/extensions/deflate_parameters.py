@@ -1,4 +1,7 @@
-"""The parameters of permessage-deflate: their grammar, and what settings may be. RFC 7692, 7.1."""
+"""The parameters of permessage-deflate: their grammar, and what settings may be. RFC 7692, 7.1.
+
+permessage-zstd has the same four, with windows of other sizes.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ from typing import Any, Literal, NamedTuple
 
 from ...exceptions import DuplicateParameter, InvalidParameterName, InvalidParameterValue
 from ..types import ExtensionParameter
+from .permessage import check_threshold
 
-__all__ = ["Parameters", "check_settings", "check_threshold", "check_window_bits"]
+__all__ = ["WINDOW_BITS", "Parameters", "check_settings", "check_threshold", "check_window_bits"]
 
-# RFC 7692, 7.1.2.1: decimal, without leading zeros.
-_WINDOW_BITS = {str(bits): bits for bits in range(8, 16)}
+WINDOW_BITS = range(8, 16)
+"""How large a window of DEFLATE may be agreed to be, as a power of two. RFC 7692, 7.1.2.1."""
 
 
 class Parameters(NamedTuple):
@@ -25,9 +29,11 @@ class Parameters(NamedTuple):
     client_max_window_bits: int | Literal[True] | None = None
 
     @staticmethod
-    def parse(params: Sequence[ExtensionParameter], *, is_offer: bool) -> Parameters:
+    def parse(
+        params: Sequence[ExtensionParameter], *, is_offer: bool, window_bits: range = WINDOW_BITS
+    ) -> Parameters:
         """Read what the peer sent, refusing the first parameter that is wrong. RFC 7692, 7.1."""
-        return _parse(tuple((name, value) for name, value in params), is_offer)
+        return _parse(tuple((name, value) for name, value in params), is_offer, window_bits)
 
     def serialize(self) -> list[ExtensionParameter]:
         """Write the parameters that are there."""
@@ -38,8 +44,11 @@ class Parameters(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def _parse(params: tuple[ExtensionParameter, ...], is_offer: bool) -> Parameters:
+def _parse(
+    params: tuple[ExtensionParameter, ...], is_offer: bool, window_bits: range
+) -> Parameters:
     values: dict[str, int] = {}
+    sizes = _written(window_bits)
     for name, value in params:
         if name not in Parameters._fields:
             raise InvalidParameterName(name)
@@ -49,11 +58,17 @@ def _parse(params: tuple[ExtensionParameter, ...], is_offer: bool) -> Parameters
             name.endswith("_no_context_takeover") or (is_offer and name == "client_max_window_bits")
         ):
             values[name] = True
-        elif value in _WINDOW_BITS and name.endswith("_max_window_bits"):
-            values[name] = _WINDOW_BITS[value]
+        elif value in sizes and name.endswith("_max_window_bits"):
+            values[name] = sizes[value]
         else:
             raise InvalidParameterValue(name, value)
     return Parameters(**values)  # type: ignore[arg-type]
+
+
+@functools.cache
+def _written(window_bits: range) -> dict[str | None, int]:
+    """RFC 7692, 7.1.2.1: decimal, without leading zeros."""
+    return {str(bits): bits for bits in window_bits}
 
 
 @functools.lru_cache(maxsize=64, typed=True)
@@ -65,10 +80,11 @@ def _serialize(*values: bool | int | None) -> list[ExtensionParameter]:
     ]
 
 
-def check_window_bits(name: str, bits: int) -> None:
+def check_window_bits(name: str, bits: int, window_bits: range = WINDOW_BITS) -> None:
     """Raise ValueError if no window has this size."""
-    if not 8 <= bits <= 15:
-        raise ValueError(f"{name} must be between 8 and 15, got {bits}")
+    least, most = window_bits[0], window_bits[-1]
+    if not least <= bits <= most:
+        raise ValueError(f"{name} must be between {least} and {most}, got {bits}")
 
 
 def check_settings(settings: Mapping[str, Any] | None, *, instead_of_wbits: str) -> None:
@@ -78,9 +94,3 @@ def check_settings(settings: Mapping[str, Any] | None, *, instead_of_wbits: str)
     if "wbits" in settings:
         raise ValueError(f"compress_settings must not include wbits; set {instead_of_wbits}")
     zlib.compressobj(**settings)
-
-
-def check_threshold(threshold: int) -> None:
-    """Raise ValueError if no message has this size."""
-    if threshold < 0:
-        raise ValueError(f"threshold must not be negative, got {threshold}")

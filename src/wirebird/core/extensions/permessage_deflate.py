@@ -1,18 +1,7 @@
 """permessage-deflate: what the peers agree on, and which frames it concerns. RFC 7692, 6 and 7.
 
-Each of four parameters bounds what one endpoint may do when it compresses:
-
-    server_no_context_takeover    the server forgets its window after each message
-    client_no_context_takeover    the client does
-    server_max_window_bits=8..15  how far back the server refers, as a power of two
-    client_max_window_bits[=8..15]  how far back the client refers; without a value, in an offer:
-                                  the client can be told
-
-The server answers an offer with parameters that ask at least as much of both; the client refuses
-an answer that asks less of the server than it offered, or more of itself than it said it can do.
-
-RSV1 in the first frame of a message says that the message is compressed; the endpoint that sends
-chooses for each message. Fragments are cut from the compressed message, so only the first shows it.
+``agreement.py`` says what the four parameters mean, ``permessage.py`` which frames are compressed
+and how they are told from others, ``deflate_codec.py`` what is in them.
 """
 
 from __future__ import annotations
@@ -22,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
-from ...exceptions import NegotiationError, ProtocolError
-from ..frames import RSV1, Frame
-from ..rules import CTRL_OPCODES, Opcode
 from ..types import ExtensionName, ExtensionParameter
+from .agreement import accepted, agreement, answer_to
 from .base import ClientExtensionFactory, Extension, ServerExtensionFactory
 from .deflate_codec import Deflater, Inflater
 from .deflate_parameters import Parameters, check_settings, check_threshold, check_window_bits
+from .permessage import PerMessageCompression, refuse_twice
 
 __all__ = [
     "ClientPerMessageDeflateFactory",
@@ -43,7 +31,7 @@ _NAME = ExtensionName("permessage-deflate")
 _DEFAULT_WINDOW_BITS = 15  # where nothing was agreed
 
 
-class PerMessageDeflate(Extension):
+class PerMessageDeflate(PerMessageCompression):
     """The extension at one endpoint, negotiated; "local" is this endpoint, "remote" its peer.
 
     Args:
@@ -60,15 +48,7 @@ class PerMessageDeflate(Extension):
     """
 
     name = _NAME
-    first_frame_rsv = RSV1
-    other_frame_rsv = 0
-    may_skip = True
-
-    # What most endpoints never need is the class's, or made when it is needed.
-    threshold = 0
     compress_settings: Mapping[str, Any] = MappingProxyType({})
-    _inflating = False  # whether the message that is coming is compressed
-    _deflating = False  # whether the message that is going is
 
     def __init__(
         self,
@@ -110,40 +90,6 @@ class PerMessageDeflate(Extension):
             f"remote_max_window_bits={self.remote_max_window_bits}, "
             f"local_max_window_bits={self.local_max_window_bits})"
         )
-
-    def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
-        """Inflate a frame of a compressed message; others pass.
-
-        Args:
-            frame: as it was on the wire, unmasked.
-            max_size: what its payload may have once inflated, in bytes.
-
-        Raises:
-            PayloadTooBig: it would have more (1009).
-            ProtocolError: RSV1 in a continuation frame, or a payload that is no DEFLATE (1002).
-        """
-        if frame.opcode in CTRL_OPCODES:
-            return frame
-        if frame.opcode is not Opcode.CONT:
-            self._inflating = frame.rsv1
-        elif frame.rsv1:  # RFC 7692, 6.1
-            raise ProtocolError("invalid reserved bit: RSV1 in a continuation frame")
-        if not self._inflating:
-            return frame
-        data = self._inflater.inflate(frame.data, frame.fin, max_size)
-        return Frame(frame.opcode, data, frame.fin, False, frame.rsv2, frame.rsv3)
-
-    def encode(self, frame: Frame) -> Frame:
-        """Compress a frame, unless its whole message is below the threshold."""
-        if frame.opcode in CTRL_OPCODES:
-            return frame
-        is_first = frame.opcode is not Opcode.CONT
-        if is_first:
-            self._deflating = not frame.fin or len(frame.data) >= self.threshold
-        if not self._deflating:
-            return frame
-        data = self._deflater.deflate(frame.data, frame.fin)
-        return Frame(frame.opcode, data, frame.fin, is_first, frame.rsv2, frame.rsv3)
 
 
 class ClientPerMessageDeflateFactory(ClientExtensionFactory):
@@ -189,12 +135,15 @@ class ClientPerMessageDeflateFactory(ClientExtensionFactory):
 
     def get_request_params(self) -> Sequence[ExtensionParameter]:
         """Return the parameters to offer."""
+        return self._offer().serialize()
+
+    def _offer(self) -> Parameters:
         return Parameters(
             self.server_no_context_takeover,
             self.client_no_context_takeover,
             self.server_max_window_bits,
             self.client_max_window_bits,
-        ).serialize()
+        )
 
     def process_response_params(
         self,
@@ -210,29 +159,14 @@ class ClientPerMessageDeflateFactory(ClientExtensionFactory):
         Raises:
             NegotiationError: the answer is not one to our offer, or breaks its grammar.
         """
-        _refuse_twice(accepted_extensions)
+        refuse_twice(_NAME, accepted_extensions)
         answer = Parameters.parse(params, is_offer=False)
-        if self.server_no_context_takeover and not answer.server_no_context_takeover:
-            raise NegotiationError("expected server_no_context_takeover")
-        server_bits = answer.server_max_window_bits
-        if self.server_max_window_bits is not None:  # RFC 7692, 7.1.2.1
-            if server_bits is None:
-                raise NegotiationError(
-                    f"expected server_max_window_bits of at most {self.server_max_window_bits}"
-                )
-            _check_at_most("server_max_window_bits", server_bits, self.server_max_window_bits)
-        client_bits = answer.client_max_window_bits
-        if self.client_max_window_bits is None:  # RFC 7692, 7.1.2.2
-            if client_bits is not None:
-                raise NegotiationError("unexpected client_max_window_bits: it was not offered")
-        elif self.client_max_window_bits is not True:
-            client_bits = client_bits or self.client_max_window_bits
-            _check_at_most("client_max_window_bits", client_bits, self.client_max_window_bits)
+        agreed = accepted(answer, self._offer(), _DEFAULT_WINDOW_BITS)
         return PerMessageDeflate(
-            answer.server_no_context_takeover,
-            answer.client_no_context_takeover or self.client_no_context_takeover,
-            server_bits or _DEFAULT_WINDOW_BITS,
-            client_bits or _DEFAULT_WINDOW_BITS,
+            agreed.server_no_context_takeover,
+            agreed.client_no_context_takeover,
+            agreed.server_window_bits,
+            agreed.client_window_bits,
             self.compress_settings,
             threshold=self.threshold,
         )
@@ -256,6 +190,7 @@ class ServerPerMessageDeflateFactory(ServerExtensionFactory):
     """
 
     name = _NAME
+    is_compression = True
 
     def __init__(
         self,
@@ -301,30 +236,26 @@ class ServerPerMessageDeflateFactory(ServerExtensionFactory):
         Raises:
             NegotiationError: the offer breaks its grammar, or cannot be told what it must be.
         """
-        _refuse_twice(accepted_extensions)
+        refuse_twice(_NAME, accepted_extensions)
         offer = Parameters.parse(params, is_offer=True)
-        answer = Parameters(
-            offer.server_no_context_takeover or self.server_no_context_takeover,
-            offer.client_no_context_takeover or self.client_no_context_takeover,
-            _least(offer.server_max_window_bits, self.server_max_window_bits),
-            self._limit_of_client(offer.client_max_window_bits),
+        own = Parameters(
+            self.server_no_context_takeover,
+            self.client_no_context_takeover,
+            self.server_max_window_bits,
+            self.client_max_window_bits,
         )
+        answer = answer_to(
+            offer, own, require_client_max_window_bits=self.require_client_max_window_bits
+        )
+        agreed = agreement(answer, _DEFAULT_WINDOW_BITS)
         return answer.serialize(), PerMessageDeflate(
-            answer.client_no_context_takeover,
-            answer.server_no_context_takeover,
-            answer.client_max_window_bits or _DEFAULT_WINDOW_BITS,
-            answer.server_max_window_bits or _DEFAULT_WINDOW_BITS,
+            agreed.client_no_context_takeover,
+            agreed.server_no_context_takeover,
+            agreed.client_window_bits,
+            agreed.server_window_bits,
             self.compress_settings,
             threshold=self.threshold,
         )
-
-    def _limit_of_client(self, offered: int | Literal[True] | None) -> int | None:
-        """What to answer as client_max_window_bits: nothing if it was not offered (7.1.2.2)."""
-        if offered is None:
-            if self.require_client_max_window_bits:
-                raise NegotiationError("required client_max_window_bits: the offer is without it")
-            return None
-        return _least(None if offered is True else offered, self.client_max_window_bits)
 
 
 def enable_client_permessage_deflate(
@@ -360,17 +291,3 @@ def enable_server_permessage_deflate(
         compress_settings={"memLevel": 5},
     )
     return [*factories, default]
-
-
-def _check_at_most(name: str, answered: int, offered: int) -> None:
-    if answered > offered:
-        raise NegotiationError(f"unsupported {name}: {answered}, the offer was {offered}")
-
-
-def _refuse_twice(accepted_extensions: Sequence[Extension]) -> None:
-    if any(other.name == _NAME for other in accepted_extensions):
-        raise NegotiationError(f"duplicate extension: {_NAME}")
-
-
-def _least(*limits: int | None) -> int | None:
-    return min((limit for limit in limits if limit is not None), default=None)

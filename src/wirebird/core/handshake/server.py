@@ -311,7 +311,8 @@ class ServerHandshake:
         """Choose from the extensions that the client offers, in its order. RFC 6455, 9.1.
 
         An offer that nobody takes is passed over; so is one of an extension that was chosen
-        already, or that would use a reserved bit of one.
+        already, or that would use a reserved bit of one. Where the client offers several
+        compressions, of which one can be used, the order is ours.
 
         Returns:
             The value of Sec-WebSocket-Extensions, None where there is none, and the extensions.
@@ -324,7 +325,7 @@ class ServerHandshake:
         answers: list[ExtensionHeader] = []
         accepted: list[Extension] = []
         chosen = set()
-        for name, params in offered_extensions(headers):
+        for name, params in self._by_preference(offered_extensions(headers)):
             if name in chosen:
                 continue
             for factory in self.available_extensions:
@@ -341,6 +342,21 @@ class ServerHandshake:
                 accepted.append(extension)
                 break
         return (build_extension(answers) if answers else None), accepted
+
+    def _by_preference(self, offers: list[ExtensionHeader]) -> list[ExtensionHeader]:
+        """Put offers of compressions in our order, at the places where the client has them."""
+        ours = [
+            factory.name
+            for factory in self.available_extensions or ()
+            if getattr(factory, "is_compression", False)
+        ]
+        if len(ours) < 2 or len(offers) < 2:
+            return offers
+        wanted = sorted(
+            (offer for offer in offers if offer[0] in ours), key=lambda offer: ours.index(offer[0])
+        )
+        in_our_order = iter(wanted)
+        return [next(in_our_order) if offer[0] in ours else offer for offer in offers]
 
     def process_subprotocol(self, headers: Headers) -> Subprotocol | None:
         """Choose from the subprotocols that the client offers. RFC 6455, 4.2.2.
