@@ -86,7 +86,7 @@ EXTRAS: dict[str, set[str]] = {
     "asgi": {"uvicorn"},
     "asyncio": {"jwt", "python_socks", "werkzeug"},
     "cli": {"click", "prompt_toolkit", "rich", "uvicorn"},
-    "extensions": {"brotli", "zstandard"},
+    "extensions": {"brotli", "compression", "zstandard"},
     "instrumentation": {"opentelemetry", "prometheus_client"},
     "sync": {"python_socks", "werkzeug"},
     "routing": {"werkzeug"},

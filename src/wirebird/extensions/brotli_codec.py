@@ -107,19 +107,16 @@ class BrotliInflater:
 
 def _fed(stream: Any, data: BytesLike, max_size: int | None) -> bytes:
     """Take data, and all that comes of it."""
-    if max_size is None:
-        whole: bytes = stream.process(data)
-        return whole
     parts, size = [], 0
     while True:
-        limit = min(max_size - size + 1, _PIECE_BYTES)
+        limit = _PIECE_BYTES if max_size is None else min(max_size - size + 1, _PIECE_BYTES)
         part: bytes = stream.process(data, output_buffer_limit=limit)
         parts.append(part)
         size += len(part)
-        # It has more to give if it was stopped, even when it has taken all of data.
-        if size > max_size or len(part) < limit:
-            break
+        if max_size is not None and size > max_size:
+            raise PayloadTooBig(None, max_size)
+        # Where its buffer was full it has more to give, though it has taken all of data and would
+        # take more; that it has not, it shows by giving nothing.
+        if stream.is_finished() or not part:
+            return part if len(parts) == 1 else b"".join(parts)
         data = b""
-    if size > max_size:
-        raise PayloadTooBig(None, max_size)
-    return part if len(parts) == 1 else b"".join(parts)

@@ -22,7 +22,7 @@ from ..core.types import Data, LoggerLike, Origin, PathLike, Subprotocol
 from ..core.uri import parse_uri
 from ..engine import engine_name
 from ..exceptions import InvalidStatus, SecurityError
-from ..extensions.permessage_deflate import enable_client_permessage_deflate
+from ..extensions.compression import Compression, client_extensions
 from ..http11 import USER_AGENT
 from .connection import Connection
 from .streams import Stream
@@ -150,7 +150,8 @@ class reconnect:
         origin: value of Origin; None for none.
         extensions: what to offer besides ``compression``.
         subprotocols: what to offer, the preferred one first.
-        compression: "deflate" offers permessage-deflate; None does not.
+        compression: "deflate", "brotli" or "zstd" offers that; several names offer all of them,
+            in the order of preference; None offers none.
         additional_headers: of the request.
         user_agent_header: value of User-Agent; None for none.
         proxy: True for what the system says, None for none, or its URL.
@@ -192,7 +193,7 @@ class reconnect:
         origin: Origin | None = None,
         extensions: Sequence[ClientExtensionFactory] | None = None,
         subprotocols: Sequence[Subprotocol] | None = None,
-        compression: str | None = "deflate",
+        compression: Compression = "deflate",
         additional_headers: HeadersLike | None = None,
         user_agent_header: str | None = USER_AGENT,
         proxy: str | Literal[True] | None = True,
@@ -219,10 +220,7 @@ class reconnect:
             raise ValueError("ssl argument is incompatible with a ws:// URI")
         if subprotocols is not None:
             validate_subprotocols(subprotocols)
-        if compression == "deflate":
-            extensions = enable_client_permessage_deflate(extensions)
-        elif compression is not None:
-            raise ValueError(f"unsupported compression: {compression}")
+        extensions = client_extensions(extensions, compression)
         engine_name(engine)
         self.sock = sock
         self.ssl = ssl
@@ -373,7 +371,7 @@ def connect(
     origin: Origin | None = None,
     extensions: Sequence[ClientExtensionFactory] | None = None,
     subprotocols: Sequence[Subprotocol] | None = None,
-    compression: str | None = "deflate",
+    compression: Compression = "deflate",
     additional_headers: HeadersLike | None = None,
     user_agent_header: str | None = USER_AGENT,
     proxy: str | Literal[True] | None = True,

@@ -14,7 +14,7 @@ from ..core.headers import validate_subprotocols
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S, CloseCode, State
 from ..core.types import LoggerLike, Origin, PathLike, Subprotocol
 from ..engine import engine_name
-from ..extensions.permessage_deflate import enable_server_permessage_deflate
+from ..extensions.compression import Compression, server_extensions
 from ..http11 import SERVER
 from ..server import ServerProtocol
 from .basic_auth import basic_auth
@@ -39,7 +39,7 @@ def serve(
     subprotocols: Sequence[Subprotocol] | None = None,
     select_subprotocol: Callable[[ServerConnection, Sequence[Subprotocol]], Subprotocol | None]
     | None = None,
-    compression: str | None = "deflate",
+    compression: Compression = "deflate",
     process_request: ProcessRequest | None = None,
     process_response: ProcessResponse | None = None,
     server_header: str | None = SERVER,
@@ -74,7 +74,8 @@ def serve(
         extensions: what to accept besides ``compression``.
         subprotocols: what is supported, the preferred one first.
         select_subprotocol: chooses among the client's; called with the connection and these.
-        compression: "deflate" accepts permessage-deflate; None does not.
+        compression: "deflate", "brotli" or "zstd" accepts that; of several names, the first that
+            a client offers is taken; None accepts none.
         process_request: called with connection and request, before the handshake; returns a
             response to send instead of a WebSocket, or None.
         process_response: called with connection, request and response, before that is sent;
@@ -100,10 +101,7 @@ def serve(
     """
     if subprotocols is not None:
         validate_subprotocols(subprotocols)
-    if compression == "deflate":
-        extensions = enable_server_permessage_deflate(extensions)
-    elif compression is not None:
-        raise ValueError(f"unsupported compression: {compression}")
+    extensions = server_extensions(extensions, compression)
     engine_name(engine)
     make_connection = ServerConnection if create_connection is None else create_connection
     listening = _listen(host, port, sock, **kwargs)
