@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "native": _GROUND,
     "engine": _GROUND | {"native"},
     **{facade: _GROUND | {"engine"} | FACADES for facade in FACADES},
-    "auth": {"asyncio"},  # what it shows is for one adapter
+    "auth": _GROUND | {"asyncio"},  # what it shows at the path of websockets is an adapter's
     "asyncio": _ADAPTERS,
     "sync": _ADAPTERS,
     "browser": _SURFACES,
@@ -84,7 +84,8 @@ CORE_MUST_NOT_IMPORT = {
 # What the extras bring, and who may use it.
 EXTRAS: dict[str, set[str]] = {
     "asgi": {"uvicorn"},
-    "asyncio": {"jwt", "python_socks", "werkzeug"},
+    "asyncio": {"python_socks", "werkzeug"},
+    "auth": {"jwt"},
     "cli": {"click", "prompt_toolkit", "rich", "uvicorn"},
     "extensions": {"brotli", "compression", "zstandard"},
     "instrumentation": {"opentelemetry", "prometheus_client"},

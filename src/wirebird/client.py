@@ -11,6 +11,7 @@ from .core.extensions.base import ClientExtensionFactory
 from .core.fields import HeadersLike
 from .core.handshake.client import ClientHandshake
 from .core.http1 import Request, Response
+from .core.redaction import shown_header, shown_target
 from .core.rules import MAX_INTERIM_RESPONSES, MAX_MESSAGE_BYTES, State
 from .core.types import LoggerLike, Origin, Subprotocol
 from .core.uri import WebSocketURI
@@ -83,9 +84,11 @@ class ClientProtocol(ClientHandshake, Protocol):
         """
         self._write(request.serialize())
         if self.debug:
-            self.logger.debug("> %s %s %s", request.method, request.path, request.protocol)
+            self.logger.debug(
+                "> %s %s %s", request.method, shown_target(request.path), request.protocol
+            )
             for name, value in request.headers.raw_items():
-                self.logger.debug("> %s: %s", name, value)
+                self.logger.debug("> %s: %s", name, shown_header(name, value))
 
     def _shake_hands(self) -> Generator[None, None, None]:
         try:
@@ -101,7 +104,7 @@ class ClientProtocol(ClientHandshake, Protocol):
         if self.debug:
             self.logger.debug("< HTTP/1.1 %d %s", response.status_code, response.reason_phrase)
             for name, value in response.headers.raw_items():
-                self.logger.debug("< %s: %s", name, value)
+                self.logger.debug("< %s: %s", name, shown_header(name, value))
         self._came(response)
         try:
             self.process_response(response)

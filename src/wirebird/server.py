@@ -14,6 +14,7 @@ from .core.handshake.server import ServerHandshake
 from .core.http1 import Request, Response
 from .core.origins import SameOrigin
 from .core.proxy_protocol import ProxyHeader
+from .core.redaction import shown_header, shown_target
 from .core.rules import MAX_MESSAGE_BYTES, State
 from .core.types import BytesLike, LoggerLike, Origin, Subprotocol
 from .exceptions import InvalidHandshake, InvalidMessage, InvalidProxyHeader
@@ -139,7 +140,7 @@ class ServerProtocol(ServerHandshake, Protocol):
         if self.debug:
             self.logger.debug("> HTTP/1.1 %d %s", response.status_code, response.reason_phrase)
             for name, value in response.headers.raw_items():
-                self.logger.debug("> %s: %s", name, value)
+                self.logger.debug("> %s: %s", name, shown_header(name, value))
         if response.status_code == 101:
             self._open()
             self.logger.info("connection open")
@@ -189,9 +190,11 @@ class ServerProtocol(ServerHandshake, Protocol):
 
     def _request_came(self, request: Request) -> None:
         if self.debug:
-            self.logger.debug("< %s %s %s", request.method, request.path, request.protocol)
+            self.logger.debug(
+                "< %s %s %s", request.method, shown_target(request.path), request.protocol
+            )
             for name, value in request.headers.raw_items():
-                self.logger.debug("< %s: %s", name, value)
+                self.logger.debug("< %s: %s", name, shown_header(name, value))
         if self.arrival is not None:
             try:
                 self.forwarded = self.arrival.read(request.headers)

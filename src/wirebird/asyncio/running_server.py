@@ -47,6 +47,8 @@ class Server:
         self.opening: set[ServerConnection] = set()
         """Those that are opened without a task."""
         self.all_connections: set[ServerConnection] = set()
+        self.unauthenticated: set[ServerConnection] = set()
+        """Those that are open, and wait for the message that says whose they are."""
         self.handler_tasks: set[asyncio.Task[None]] = set()
         self.close_task: asyncio.Task[None] | None = None
         self.server: asyncio.Server | Listener
@@ -114,7 +116,7 @@ class Server:
         if close_connections:
             closing = [
                 asyncio.ensure_future(connection.close(code, reason))
-                for connection in self.connections
+                for connection in self.connections | self.unauthenticated
             ]
             await asyncio.gather(*closing, return_exceptions=True)
         await self.server.wait_closed()

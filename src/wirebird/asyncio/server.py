@@ -12,6 +12,7 @@ from ..core.backlog import SLOW_CONSUMER_BYTES, SlowConsumerPolicy
 from ..core.extensions.base import ServerExtensionFactory
 from ..core.forwarded import FORWARDED_HEADERS, TrustedProxies
 from ..core.handshake.arrival import Arrival
+from ..core.handshake.token_auth import TokenAuth
 from ..core.headers import validate_subprotocols
 from ..core.origins import SameOrigin
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S, State
@@ -144,6 +145,9 @@ def serve(
         kwargs.setdefault("ssl_shutdown_timeout", close_timeout)
     make_connection = ServerConnection if create_connection is None else create_connection
     make_handler = handler_maker(handler)
+    auth = getattr(process_request, "auth", None)
+    if make_handler is not None and isinstance(auth, TokenAuth) and auth.first_message is not None:
+        raise TypeError("FirstMessage needs a handler that is a coroutine function")
     policy = SlowConsumerPolicy(slow_consumer, slow_consumer_bytes)
     proxies = None
     if trusted_proxies is not None:

@@ -13,14 +13,16 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core.handshake import answers
+from ..core.handshake.token_auth import TokenAuth
 from ..core.http1 import Request, Response
-from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, State
+from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, CloseCode, State
 from ..core.types import StatusLike
 from ..endpoint import ServerEndpoint
 from ..http11 import SERVER
 from ..server import ServerProtocol
 from .connection import Connection
 from .server_tasks import run_handler
+from .token_auth import close_at
 
 if TYPE_CHECKING:
     from .running_server import Server
@@ -89,6 +91,7 @@ class ServerConnection(Connection, ServerEndpoint):
     _requested: asyncio.Future[None] | None = None  # for ``handshake``, which awaits the request
     _was_asked = False  # for its handshake
     _opening_deadline: float | None = None  # where no task opens the connection
+    _first_message: TokenAuth | None = None  # who it is says the first message
 
     def respond(self, status: StatusLike, text: str) -> Response:
         """Make an HTTP response, for ``process_request`` and ``process_response`` to return.
@@ -268,6 +271,9 @@ class ServerConnection(Connection, ServerEndpoint):
             if open_timeout is not None:
                 self._opening_deadline = self.loop.time() + open_timeout
                 self._deadlines.watch(self)
+
+    def _close_at(self, epoch_s: float, code: CloseCode | int, reason: str) -> None:
+        close_at(self, epoch_s, code, reason)
 
     def _get_extra_info(self, name: str) -> Any:
         return self.link.get_extra_info(name)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.rules import CloseCode
+from .token_auth import is_let_in
 
 if TYPE_CHECKING:
     from .server_connection import ServerConnection
@@ -54,6 +55,8 @@ async def run_handler(handle: CoroutineHandler, connection: ServerConnection) ->
     Nothing stands between this and the user's handler: each coroutine there costs each message.
     """
     server = connection.server
+    if connection._first_message is not None and not await is_let_in(connection):
+        return
     server.all_connections.add(connection)
     code = CloseCode.INTERNAL_ERROR
     try:

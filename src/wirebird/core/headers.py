@@ -34,6 +34,7 @@ __all__ = [
     "build_host",
     "build_subprotocol",
     "build_www_authenticate_basic",
+    "build_www_authenticate_bearer",
     "is_host_and_port",
     "parse_authorization_basic",
     "parse_connection",
@@ -58,6 +59,8 @@ _quoted_pair = re.compile(r"\\(.)", re.DOTALL)
 _token68 = re.compile(r"[A-Za-z0-9\-._~+/]++=*+")
 _is_quotable = re.compile(r"[\t\x20-\x7e\x80-\xff]*+").fullmatch
 _is_host = re.compile(r"[!$&-.0-;=A-Z\[\]_a-z~]++").fullmatch
+# RFC 6750, 3: what error_description must not hold.
+_undescribable = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 _control = re.compile(r"[\x00-\x1f\x7f]")
 # RFC 9112, 3.2: a host, as RFC 3986, 3.2.2 has it, and a port.
 _host_and_port = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::[0-9]*)?")
@@ -275,10 +278,31 @@ def build_www_authenticate_basic(realm: str) -> str:
     Raises:
         ValueError: ``realm`` holds a control character, or one outside of ISO-8859-1.
     """
+    return f'Basic realm={_quote_realm(realm)}, charset="UTF-8"'
+
+
+def build_www_authenticate_bearer(realm: str, error: str | None = None) -> str:
+    """Return the value of a WWW-Authenticate header that asks for a token. RFC 6750, 3.
+
+    Args:
+        realm: what the token is for; empty for nothing.
+        error: what is wrong with the one that came; None where none came.
+
+    Raises:
+        ValueError: ``realm`` holds a control character, or one outside of ISO-8859-1.
+    """
+    params = [f"realm={_quote_realm(realm)}"] if realm else []
+    if error is not None:
+        described = _undescribable.sub("?", error)
+        params += ['error="invalid_token"', f'error_description="{described}"']
+    return " ".join(["Bearer", ", ".join(params)]).strip()
+
+
+def _quote_realm(realm: str) -> str:
     if not _is_quotable(realm):
         raise ValueError(f"invalid realm: {realm!a}")
     escaped = realm.replace("\\", "\\\\").replace('"', '\\"')
-    return f'Basic realm="{escaped}", charset="UTF-8"'
+    return f'"{escaped}"'
 
 
 def parse_authorization_basic(header: str) -> tuple[str, str]:

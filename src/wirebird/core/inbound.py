@@ -224,6 +224,13 @@ class Inbound:
             self.trace(False, Frame(header.opcode, payload))
         return payload
 
+    def limit_messages(self, max_message_bytes: int | None) -> int | None:
+        """Change the limit for messages whose headers are still to come; return the one before."""
+        before = self.limits
+        self.limits = SizeLimits((max_message_bytes, before.max_frame_bytes))
+        self._order.limit(self.limits)
+        return before.max_message_bytes
+
     def _decoded(self, header: Header, payload: bytes, max_size: int | None = None) -> Frame:
         rsv = header.rsv
         bits = bool(rsv & RSV1), bool(rsv & RSV2), bool(rsv & RSV3)

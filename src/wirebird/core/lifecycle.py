@@ -138,6 +138,17 @@ class Lifecycle:
         """Whether the peer said that it will send nothing more: a Close or the end came."""
         return self._halves.inbound is not State.OPEN
 
+    def limit_messages(self, max_message_bytes: int | None) -> int | None:
+        """Change how big a message that comes may be; None for no limit.
+
+        It holds for messages whose headers were not judged yet: those behind the one that is
+        received next, if it is changed in the reader's own step.
+
+        Returns:
+            The limit before.
+        """
+        return self._inbound.limit_messages(max_message_bytes)
+
     @property
     def trace(self) -> Trace | None:
         """Told of each frame that goes by: ``trace(sent, frame)``.

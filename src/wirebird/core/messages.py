@@ -58,6 +58,10 @@ class MessageOrder:
         self._size = 0
         self._is_transformed = False
 
+    def limit(self, limits: SizeLimits) -> None:
+        """Judge by other limits from now on."""
+        self._limits = limits
+
     def check(self, header: Header) -> None:
         """Take the header of the next data frame.
 

@@ -21,7 +21,7 @@ from .deflate cimport Buffer, Inflater
 from ..core.extensions.permessage_deflate import PerMessageDeflate
 from ..core.frames import Frame, parse_header
 from ..core.frames import Header as _PythonHeader
-from ..core.messages import MessageOrder
+from ..core.messages import MessageOrder, SizeLimits
 from ..core.rules import MAX_UNREAD_BYTES, Opcode
 from ..core.utf8 import Utf8Validator
 from ..exceptions import PayloadTooBig, ProtocolError
@@ -141,6 +141,13 @@ cdef class Inbound:
     def __dealloc__(self):
         free(self.own)
         free(self.acc)
+
+    def limit_messages(self, max_message_bytes):
+        """Change the limit for messages whose headers are still to come; return the one before."""
+        before = self.limits
+        self.limits = SizeLimits((max_message_bytes, before.max_frame_bytes))
+        self.max_message = -1 if max_message_bytes is None else max_message_bytes
+        return before.max_message_bytes
 
     # What comes
 

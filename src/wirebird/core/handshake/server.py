@@ -295,13 +295,18 @@ class ServerHandshake:
             return origin
         for allowed in self.origins:
             if isinstance(allowed, SameOrigin):
-                if origin is not None and self._is_same_origin(allowed, origin, headers):
+                if origin is not None and self.is_same_origin(allowed, origin, headers):
                     return origin
             elif _allows(allowed, origin):
                 return origin
         raise InvalidOrigin(origin)
 
-    def _is_same_origin(self, rule: SameOrigin, origin: Origin, headers: Headers) -> bool:
+    def is_same_origin(self, rule: SameOrigin, origin: str, headers: Headers) -> bool:
+        """Whether an origin is that of the server's own pages, for a request with these headers.
+
+        Raises:
+            InvalidHeader: there is not one Host (400).
+        """
         host = self.forwarded.host or single_value(headers, "Host")
         # Without TLS, and without a word of it from a proxy, the client may speak TLS all the same.
         scheme = self.forwarded.scheme or ("wss" if self.is_secure else None)
