@@ -54,6 +54,7 @@ _ALL = tuple(
     name
     for name in PEERS
     if name not in ("wirebird-uvloop", "wirebird-callbacks-uvloop", "picows-asyncio")
+    and not name.startswith(("fastapi-", "callbacks-"))
 )
 _FAST = (LIMIT, *_OURS, "picows", "websockets-uvloop", "node-ws", "socketify")
 _DEFLATING = (
@@ -77,6 +78,7 @@ _HANDSHAKES = (
     "node-ws",
     "socketify",
 )
+_FASTAPI = ("fastapi-websockets", "fastapi-wsproto", "fastapi-wirebird", "callbacks-wirebird")
 _SAFE = (*_OURS, "picows", "websockets-uvloop", "aiohttp", "node-ws", "socketify")
 _CLIENTS = (LIMIT, *_OURS, "picows", "websockets-uvloop", "aiohttp")
 
@@ -144,6 +146,18 @@ SCENARIOS = (
         Kind.RATE,
         ("handshake", "--connections", "32", "--close"),
         _HANDSHAKES,
+    ),
+    _echo(
+        "fastapi",
+        "FastAPI: 100 connections, ping-pong, 32 B",
+        "--connections 100",
+        (WIREBIRD, *_FASTAPI),
+    ),
+    _echo(
+        "fastapi-pipelined",
+        "FastAPI: 100 connections, 64 messages deep, 32 B",
+        "--connections 100 --depth 64",
+        (WIREBIRD, *_FASTAPI),
     ),
     Scenario(
         "client",

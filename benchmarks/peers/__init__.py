@@ -91,6 +91,28 @@ PEERS = {
         Peer(
             "uvicorn-wsproto", "uvicorn with wsproto, uvloop", "with_uvicorn", "uvloop", "wsproto"
         ),
+        Peer(
+            "uvicorn-wirebird",
+            "uvicorn with Wirebird, uvloop",
+            "with_uvicorn",
+            "uvloop",
+            "wirebird",
+        ),
+        *(
+            Peer(
+                f"{kind}-{ws.partition('-')[0]}",
+                f"FastAPI, {title}uvicorn with {called}, uvloop",
+                "with_uvicorn",
+                "uvloop",
+                f"{kind}+{ws}",
+            )
+            for kind, title, ws, called in (
+                ("fastapi", "", "websockets-sansio", "websockets"),
+                ("fastapi", "", "wsproto", "wsproto"),
+                ("fastapi", "", "wirebird", "Wirebird"),
+                ("callbacks", "callbacks, ", "wirebird", "Wirebird"),
+            )
+        ),
         Peer("node-ws", "Node's ws", "", ""),
         Peer("socketify", "socketify", "with_socketify", "", tls=False),
     )

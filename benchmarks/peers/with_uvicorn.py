@@ -1,4 +1,8 @@
-"""uvicorn with its own WebSocket classes (``--variant websockets-sansio|wsproto``), plain ASGI."""
+"""uvicorn with a WebSocket class (``--variant``: its setting ``ws``), and an application.
+
+The variant is the class, and with a ``+`` before it the application: plain ASGI, ``fastapi+``, or
+``callbacks+``, which is FastAPI whose messages go to Wirebird's callbacks.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,12 @@ import functools
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from wirebird.asgi import run_handler
 
 from benchmarks.peers.common import HOST, LARGEST_MESSAGE, Options, run, versions
+
+OWN = "wirebird.asgi:WebSocketProtocol"
 
 senders: set[Any] = set()
 
@@ -32,15 +40,55 @@ async def application(fan_out: bool, scope: Any, receive: Any, send: Any) -> Non
         senders.remove(send)
 
 
+def fastapi_application() -> Any:
+    """Send what comes back, as programs for FastAPI are written."""
+    app = FastAPI()
+
+    @app.websocket("/{path:path}")
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        try:
+            while True:
+                await websocket.send_text(await websocket.receive_text())
+        except WebSocketDisconnect:
+            pass
+
+    return app
+
+
+class Echo:
+    """Sends what comes back."""
+
+    def on_message(self, ws: Any, message: Any) -> None:
+        """See ``wirebird.asyncio.handlers``."""
+        ws.send_nowait(message)
+
+
+def callbacks_application() -> Any:
+    """Give messages to callbacks."""
+    app = FastAPI()
+
+    @app.websocket("/{path:path}")
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await run_handler(websocket, Echo())
+
+    return app
+
+
 async def start(options: Options) -> object:
     """Listen."""
+    kind, _, ws = options.variant.rpartition("+")
+    app: Any = functools.partial(application, options.is_fanout)
+    if kind:
+        app = fastapi_application() if kind == "fastapi" else callbacks_application()
     certificate, key = options.tls or (None, None)
     server = uvicorn.Server(
         uvicorn.Config(
-            functools.partial(application, options.is_fanout),
+            app,
             HOST,
             options.port,
-            ws=options.variant,
+            ws=OWN if ws == "wirebird" else ws,
             ws_max_size=LARGEST_MESSAGE,
             interface="asgi3",
             lifespan="off",
@@ -60,4 +108,4 @@ async def start(options: Options) -> object:
 
 
 if __name__ == "__main__":
-    run(start, lambda: versions("uvicorn", "websockets", "wsproto"))
+    run(start, lambda: versions("uvicorn", "fastapi", "websockets", "wsproto", "wirebird"))

@@ -11,7 +11,7 @@ from typing import Any
 from .core.extensions.base import ServerExtensionFactory
 from .core.handshake.arrival import Arrival
 from .core.handshake.server import ServerHandshake
-from .core.http1 import Request, Response
+from .core.http1 import Request, Response, chunk
 from .core.origins import SameOrigin
 from .core.proxy_protocol import ProxyHeader
 from .core.redaction import shown_header, shown_target
@@ -38,6 +38,7 @@ class ServerProtocol(ServerHandshake, Protocol):
     """What takes the word of the proxies that the server is behind."""
     is_cut = False
     """The connection did not begin as it must: TCP is to be ended at once, without an answer."""
+    _is_chunked = False  # the body of which more comes
 
     def __init__(
         self,
@@ -130,8 +131,7 @@ class ServerProtocol(ServerHandshake, Protocol):
 
         Args:
             response: to send; any but 101 ends our direction.
-            has_more: more of its body comes by ``send_body``, which then ends it: there is
-                nothing else that could (RFC 9112, 6.3), unless its headers have Content-Length.
+            has_more: more of its body comes by ``send_body``.
 
         Raises:
             ValueError: it holds what cannot stand in a head.
@@ -153,9 +153,13 @@ class ServerProtocol(ServerHandshake, Protocol):
             )
             if not has_more:
                 self._send_eof()
+            else:
+                self._is_chunked = "Transfer-Encoding" in response.headers
 
     def send_body(self, data: bytes, *, has_more: bool = False) -> None:
         """Send more of the body of a response that was begun with ``has_more``."""
+        if self._is_chunked:
+            data = chunk(data, is_last=not has_more)
         if data:
             self._write(data)
         if not has_more:

@@ -10,7 +10,9 @@ from typing import Any
 
 import uvicorn
 
-__all__ = ["OURS", "Logged", "Running", "logged", "serving"]
+from wirebird.asyncio.client import ClientConnection, connect
+
+__all__ = ["OURS", "Logged", "Running", "logged", "serving", "talking"]
 
 OURS = "wirebird.asgi:WebSocketProtocol"
 
@@ -101,3 +103,21 @@ def logged(name: str = "uvicorn.error") -> Any:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+@contextlib.asynccontextmanager
+async def talking(
+    app: Any, path: str = "/", **settings: Any
+) -> AsyncIterator[tuple[Running, ClientConnection]]:
+    """Serve an application, and connect to it.
+
+    Args:
+        app: of ASGI.
+        path: of the WebSocket.
+        settings: of uvicorn's, and ``ws``.
+    """
+    async with (
+        serving(app, **settings) as running,
+        connect(running.uri(path), proxy=None) as client,
+    ):
+        yield running, client

@@ -25,16 +25,17 @@ def test_as_a_module() -> None:
 def test_the_list_of_commands_imports_none(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("connect", "doctor", "serve"):
+    for name in ("connect", "doctor", "run", "serve"):
         monkeypatch.setitem(sys.modules, f"wirebird.cli.{name}", None)
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
     assert "connect" in shown
     assert "doctor" in shown
+    assert "run" in shown
     assert "serve" in shown
 
 
-@pytest.mark.parametrize("name", ["connect", "doctor", "serve"])
+@pytest.mark.parametrize("name", ["connect", "doctor", "run", "serve"])
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--help"]) == 0
     assert f"Usage: wirebird {name}" in capsys.readouterr().out

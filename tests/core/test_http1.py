@@ -23,7 +23,7 @@ from tests.core.feeding import (
 
 from wirebird.core import rules
 from wirebird.core.fields import Headers
-from wirebird.core.http1 import SERVER, USER_AGENT, Request, Response
+from wirebird.core.http1 import SERVER, USER_AGENT, Request, Response, chunk
 from wirebird.core.streams import StreamReader
 from wirebird.exceptions import (
     HeaderLineTooLong,
@@ -524,8 +524,8 @@ def test_any_response_comes_back(message: Response, rest: bytes, data: st.DataOb
 @given(st.lists(st.binary(max_size=20)), st.binary())
 def test_any_chunks_come_together(chunks: list[bytes], rest: bytes) -> None:
     raw = ok(CHUNKED[0])
-    for chunk in filter(None, chunks):
-        raw += b"%x\r\n%s\r\n" % (len(chunk), chunk)
+    for piece in filter(None, chunks):
+        raw += chunk(piece)
     result, left = feed(response, [raw, b"0\r\n\r\n", rest])
     assert (result.body, left) == (b"".join(chunks), rest)
 
@@ -723,3 +723,11 @@ def test_websockets_reads_each_accepted_request_in_the_same_way(data: bytes) -> 
         theirs = as_websockets(raw)
         assert (result.method, result.path) == (theirs.method, theirs.path)
         assert list(result.headers.raw_items()) == list(theirs.headers.raw_items())
+
+
+def test_chunks() -> None:
+    """RFC 9112, 7.1."""
+    assert chunk(b"a" * 26) == b"1a\r\n" + b"a" * 26 + b"\r\n"
+    assert chunk(b"") == b""
+    assert chunk(b"", is_last=True) == b"0\r\n\r\n"
+    assert chunk(b"ab", is_last=True) == b"2\r\nab\r\n0\r\n\r\n"

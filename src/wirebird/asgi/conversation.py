@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.utils import ClientDisconnected
 
+from ..core.handshake.application import denial
 from ..core.rules import CloseCode, State
 from ..core.types import BytesLike, Subprotocol
 from ..exceptions import ConcurrencyError, ConnectionClosed
@@ -240,7 +241,7 @@ class Conversation:
         headers = _decoded(event)
         # What cannot be sent is told to whoever says it. Nothing is sent before the first body.
         with _refusing(event):
-            self._connection.protocol.denial(status, headers).serialize()
+            denial(status, headers).serialize()
         log_answer(self._logger, self._scope, str(status))
         self._denial = (status, headers)
         self.phase = Phase.DENYING
@@ -263,7 +264,7 @@ class Conversation:
     ) -> None:
         if not has_more:
             self._over()
-        response = self._connection.protocol.denial(status, headers, body, has_more=has_more)
+        response = denial(status, headers, body, has_more=has_more)
         await self._sending(self._connection.deny(response, has_more=has_more))
 
     def _over(self) -> None:

@@ -23,6 +23,8 @@ from uvicorn.server import ServerState
 
 from ..asyncio.server import ServerConnection
 from ..core.backlog import SLOW_CONSUMER_BYTES, SlowConsumerPolicy
+from ..core.close import Close
+from ..core.handshake.application import add_to_accepted
 from ..core.http1 import Response
 from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, CloseCode, State
 from ..core.types import Subprotocol
@@ -172,7 +174,7 @@ class WebSocketProtocol(ServerConnection):
             ValueError: it cannot be sent.
         """
         assert self.response is not None
-        self.protocol.add_to_accepted(self.response, headers, subprotocol)
+        self.protocol.subprotocol = add_to_accepted(self.response, headers, subprotocol)
 
     def open(self) -> None:
         """Open the connection.
@@ -322,7 +324,27 @@ class WebSocketProtocol(ServerConnection):
         if self._callbacks_over is not None and not self._callbacks_over.done():
             self._callbacks_over.set_result(None)
 
-    # What the application waits for does not take the end of TCP, which deadlines see to.
+    # The application is told of the end when it comes; deadlines see to what TCP does after it.
+
+    def _opened(self) -> None:
+        super()._opened()
+        assert self._core is not None
+        self._core.ends_with_input = True
+
+    def close_received(self, close: Close) -> None:
+        """See ``Hooks``."""
+        super().close_received(close)
+        self._tell_of_end()
+
+    def failed(self, exc: BaseException) -> None:
+        """See ``Hooks``."""
+        super().failed(exc)
+        self._tell_of_end()
+
+    def _tell_of_end(self) -> None:
+        """Let a reader look again, soon: we may be in the middle of what has come."""
+        if self._core is not None:
+            self.loop.call_soon(self._core._serve_reader)
 
     async def _raise_at_end(self, exc: ConnectionClosed) -> Any:
         raise exc

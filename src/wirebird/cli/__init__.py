@@ -1,4 +1,4 @@
-"""The command line: ``wirebird connect``, ``doctor`` and ``serve``, one file a command.
+"""The command line: ``wirebird connect``, ``doctor``, ``run`` and ``serve``, one file a command.
 
 Start reading at `group.py`. Commands may import everything; nothing imports a command. What they
 need beyond the standard library comes with the extra ``cli``, and is asked for here, once.

@@ -17,6 +17,7 @@ __all__ = ["COMMANDS", "run", "wirebird"]
 COMMANDS = {
     "connect": "Talk to a WebSocket server.",
     "doctor": "Say what Wirebird runs on here, and what is broken.",
+    "run": "Serve an ASGI application, such as FastAPI's.",
     "serve": "Run the demonstration server: an echo, a room, and a page.",
 }
 

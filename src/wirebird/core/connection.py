@@ -65,6 +65,9 @@ class Connection(Lifecycle):
         now: the time, in seconds of the clock that all other calls use.
     """
 
+    ends_with_input = False
+    """Whether ``ConnectionClosed`` is raised once nothing can come, and not when TCP has ended."""
+
     # From the network
 
     def receive_data(self, data: BytesLike, now: float) -> None:
@@ -134,9 +137,7 @@ class Connection(Lifecycle):
     def _serve_reader(self) -> bool:
         """Serve whoever waits; return whether ``settle`` will be called for us later."""
         is_deferred = False
-        while self._reader is not None and (
-            self._read_on(self._is_by_frame) or self._halves.public is State.CLOSED
-        ):
+        while self._reader is not None and (self._read_on(self._is_by_frame) or self._is_over()):
             reader, self._reader = self._reader, None
             is_deferred = reader()
         return is_deferred
@@ -242,9 +243,15 @@ class Connection(Lifecycle):
 
     def _need_more(self) -> NeedMore:
         """Say that there is nothing to take; raise at the end, when nothing more can come."""
-        if self._halves.public is State.CLOSED:
+        if self._is_over():
             raise self.close_exc
         return NEED_MORE
+
+    def _is_over(self) -> bool:
+        """Whether there is an end to tell a reader of, who has read all there was before."""
+        return self._halves.public is State.CLOSED or (
+            self.ends_with_input and self._inbound.is_ended
+        )
 
     def _read_on(self, by_frame: bool) -> bool:
         try:

@@ -37,7 +37,7 @@ from .rules import (
 )
 from .types import BytesLike
 
-__all__ = ["SERVER", "USER_AGENT", "Request", "Response"]
+__all__ = ["SERVER", "USER_AGENT", "Request", "Response", "chunk"]
 
 _PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -323,6 +323,17 @@ class Response(_Message):
         else:
             headers = self.headers.serialize()
         return b"HTTP/1.1 " + status.encode() + b" " + reason + b"\r\n" + headers + self.body
+
+
+def chunk(data: bytes, *, is_last: bool = False) -> bytes:
+    """Return a piece of a chunked body. RFC 9112, 7.1.
+
+    Args:
+        data: as it is; none is no chunk.
+        is_last: whether the body ends with it.
+    """
+    written = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+    return written + b"0\r\n\r\n" if is_last else written
 
 
 def _deprecated_exception(exc: Exception | None, owner: str, protocol: str) -> Exception | None:

@@ -20,6 +20,7 @@ cdef class Reader:
 cdef class HotConnection:
     cdef public double _now, _last_received
     cdef public bint is_paused
+    cdef public bint ends_with_input
     # What every connection has is here: in 3.11, the dict of a class with a base like this one
     # has room for thirty attributes, however few there are.
     cdef public object role, _hooks, _keepalive
@@ -33,6 +34,7 @@ cdef class HotConnection:
     cdef int receive(self, uint8_t *data, size_t length, size_t headroom, double now) except -1
     cdef int received(self, size_t length, double now) except -1
     cdef int serve(self) except -1
+    cdef bint is_over(self) except -1
     cdef bint is_awaited(self) except -1
     cdef int settle_at(self, double now) except -1
     cdef int read_on(self, bint by_frame) except -1

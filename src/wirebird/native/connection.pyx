@@ -179,7 +179,7 @@ cdef class HotConnection:
             if (
                 not self.inb.is_quick()
                 and not self.read_on(reader.is_by_frame)
-                and self.halves._public is not _CLOSED
+                and not self.is_over()
             ):
                 break
             reader.is_waiting = False
@@ -190,9 +190,7 @@ cdef class HotConnection:
 
     def _serve_python_reader(self):
         is_deferred = False
-        while self._reader is not None and (
-            self.read_on(self._is_by_frame) or self.halves._public is _CLOSED
-        ):
+        while self._reader is not None and (self.read_on(self._is_by_frame) or self.is_over()):
             reader, self._reader = self._reader, None
             is_deferred = reader()
         return is_deferred
@@ -215,6 +213,10 @@ cdef class HotConnection:
             return 0
         _CoreConnection.settle(self, now)
         return 0
+
+    cdef bint is_over(self) except -1:
+        """See ``core.connection.Connection._is_over``."""
+        return self.halves._public is _CLOSED or (self.ends_with_input and self.inb.is_ended)
 
     cdef bint is_awaited(self) except -1:
         return self._reader is not None or (self.reader is not None and self.reader.is_waiting)

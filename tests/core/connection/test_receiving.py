@@ -568,3 +568,47 @@ def test_whether_anything_is_left_behind_the_message_that_is_ready(role: Role) -
         endpoint.receive(data)
         assert endpoint.core.next_message() == "Hello"
     assert drained == [True, False, False]
+
+
+@roles
+def test_readers_may_be_told_of_the_end_before_tcp_has_ended(role: Role) -> None:
+    endpoint = Endpoint(role)
+    endpoint.core.ends_with_input = True
+    endpoint.receive(endpoint.frame(TEXT, b"a"), endpoint.frame(8, close_payload(4000)))
+    assert endpoint.core.next_message() == "a"
+    with pytest.raises(ConnectionClosedError) as caught:
+        endpoint.core.next_message()
+    assert caught.value.rcvd == caught.value.sent == Close(4000, "")
+    assert endpoint.core.state is State.CLOSING
+
+
+@roles
+def test_a_reader_that_waits_is_told_so_too(role: Role) -> None:
+    endpoint = Endpoint(role)
+    endpoint.core.ends_with_input = True
+    told: list[bool] = []
+
+    def tell() -> bool:
+        told.append(True)
+        return False
+
+    endpoint.core.wait(tell)
+    endpoint.receive(endpoint.frame(9, b"ping"))
+    assert not told
+    endpoint.receive(endpoint.frame(8, close_payload(1000)))
+    endpoint.core._serve_reader()
+    assert told == [True]
+    endpoint.core._serve_reader()
+    assert told == [True]
+
+
+@roles
+def test_what_fails_a_connection_ends_its_input(role: Role) -> None:
+    endpoint = Endpoint(role)
+    endpoint.core.ends_with_input = True
+    endpoint.receive(endpoint.frame(3, b""))
+    with pytest.raises(ConnectionClosedError) as caught:
+        endpoint.core.next_message()
+    assert caught.value.rcvd is None
+    assert caught.value.sent is not None
+    assert caught.value.sent.code == 1002

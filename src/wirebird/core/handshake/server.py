@@ -11,7 +11,7 @@ import email.utils
 import functools
 import http
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...exceptions import (
@@ -47,13 +47,6 @@ __all__ = ["ServerHandshake"]
 # 16 bytes in base64. RFC 6455, 4.2.1. Some clients make up the text instead of the bytes, so that
 # the last bits, which stand for nothing, may be any.
 _is_key = re.compile(r"[A-Za-z0-9+/]{22}==").fullmatch
-
-# What a response with 101 says by itself, or must not say. RFC 6455, 4.2.2; RFC 9110, 8.6.
-_HANDSHAKE_HEADERS = {
-    *("connection", "upgrade", "sec-websocket-accept", "sec-websocket-extensions"),
-    *("content-length", "transfer-encoding"),
-}
-_SUBPROTOCOL = "sec-websocket-protocol"
 
 
 class ServerHandshake:
@@ -169,78 +162,6 @@ class ServerHandshake:
         headers["Content-Length"] = str(len(body))
         headers["Content-Type"] = "text/plain; charset=utf-8"
         return Response(status.value, status.phrase, headers, body)
-
-    def add_to_accepted(
-        self,
-        response: Response,
-        headers: Iterable[tuple[str, str]],
-        subprotocol: Subprotocol | None = None,
-    ) -> None:
-        """Add what an application says to the 101 of ``accept``, before it is sent.
-
-        Args:
-            response: with 101.
-            headers: to add; Sec-WebSocket-Protocol among them is as good as ``subprotocol``.
-            subprotocol: that was chosen by other means than ``select_subprotocol``.
-
-        Raises:
-            ValueError: a header is the handshake's own, or cannot stand in a head; or what was
-                chosen is not one token.
-        """
-        added = []
-        for name, value in headers:
-            lowered = name.lower()
-            if lowered in _HANDSHAKE_HEADERS:
-                raise ValueError(f"the opening handshake itself says {name}")
-            if lowered == _SUBPROTOCOL:
-                if subprotocol is not None:
-                    raise ValueError("there is more than one subprotocol")
-                subprotocol = Subprotocol(value)
-            else:
-                check_header(name, value)
-                added.append((name, value))
-        if subprotocol is not None:
-            validate_subprotocols([subprotocol])
-            added.append(("Sec-WebSocket-Protocol", subprotocol))
-            self.subprotocol = subprotocol
-        for name, value in added:
-            response.headers.set_insecure(name, value)
-
-    def denial(
-        self,
-        status: int,
-        headers: Iterable[tuple[str, str]],
-        body: bytes = b"",
-        *,
-        has_more: bool = False,
-    ) -> Response:
-        """Return an application's own response, which refuses the connection.
-
-        Args:
-            status: 200-599; there need not be a name for it.
-            headers: whatever an HTTP response may have. How its body is framed, and that it is
-                the last on this connection, is said here.
-            body: all of it, or its beginning.
-            has_more: there is more of it, which ends with the connection, if not before by
-                Content-Length. RFC 9112, 6.3.
-
-        Raises:
-            ValueError: the status does not refuse, or a header cannot stand in a head.
-        """
-        if not 200 <= status <= 599:
-            raise ValueError(f"a WebSocket cannot be refused with the HTTP status {status}")
-        response = Response(status, _phrase(status), Headers.from_lines(self._date()), body)
-        for name, value in headers:
-            lowered = name.lower()
-            if lowered in ("connection", "transfer-encoding") or (
-                lowered == "content-length" and not has_more
-            ):
-                continue
-            response.headers[name] = value
-        response.headers["Connection"] = "close"
-        if not has_more and status not in (204, 304):
-            response.headers["Content-Length"] = str(len(body))
-        return response
 
     def _date(self) -> str:
         """Return the line with the time, if there is one."""
@@ -405,13 +326,6 @@ class ServerHandshake:
 @functools.lru_cache(maxsize=1)
 def _date_line(now_s: int) -> str:
     return f"Date: {email.utils.formatdate(now_s, usegmt=True)}\r\n"
-
-
-def _phrase(status: int) -> str:
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return ""
 
 
 def _allows(allowed: Origin | re.Pattern[str] | None, origin: Origin | None) -> bool:
