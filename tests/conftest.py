@@ -30,6 +30,8 @@ if str(ROOT) not in sys.path:
 from tests import needs  # noqa: E402
 from tests.chromium import Chromium, start_chromium  # noqa: E402
 
+import wirebird.testing.plugin  # noqa: E402
+
 DEFAULT_TIME_LIMIT_S = 30.0
 
 # How long an example takes says nothing on a busy machine.
@@ -43,7 +45,9 @@ hypothesis.settings.load_profile("wirebird")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers of this file."""
+    """Declare the markers of this file, and see to the fixtures of Wirebird's own kit."""
+    if not config.pluginmanager.has_plugin("wirebird"):  # as where the sources are used uninstalled
+        config.pluginmanager.register(wirebird.testing.plugin, "wirebird")
     config.addinivalue_line(
         "markers", "time_limit(seconds): how long a coroutine test may take (default 30)"
     )
@@ -52,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
 # Coroutine tests.
 
 
-async def run_limited(coroutine: Coroutine[Any, Any, None], limit_s: float) -> None:
+async def run_limited(coroutine: Coroutine[Any, Any, None], limit_s: float | None) -> None:
     """Await a test under its time limit; fail when the loop met an exception that nobody saw."""
     unseen: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
@@ -71,7 +75,7 @@ async def run_limited(coroutine: Coroutine[Any, Any, None], limit_s: float) -> N
         raise AssertionError(message) from error
 
 
-def as_function(test: Callable[..., Any], limit_s: float) -> Callable[..., None]:
+def as_function(test: Callable[..., Any], limit_s: float | None) -> Callable[..., None]:
     """The plain function that runs a coroutine test in a new event loop."""
 
     @functools.wraps(test)
@@ -85,7 +89,9 @@ def as_function(test: Callable[..., Any], limit_s: float) -> Callable[..., None]
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Run tests that are coroutine functions, also those under Hypothesis' @given."""
     marker = pyfuncitem.get_closest_marker("time_limit")
-    limit_s = float(marker.args[0]) if marker else DEFAULT_TIME_LIMIT_S
+    limit_s: float | None = float(marker.args[0]) if marker else DEFAULT_TIME_LIMIT_S
+    if "fake_clock" in pyfuncitem.fixturenames:
+        limit_s = None  # it has one of its own, which is not over after 30 s that took no time
     given = getattr(pyfuncitem.obj, "hypothesis", None)
     if given is not None:
         if inspect.iscoroutinefunction(given.inner_test):

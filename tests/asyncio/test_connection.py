@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import re
@@ -39,6 +40,7 @@ from wirebird.asyncio.server import ServerConnection, serve
 from wirebird.core.extensions.base import Extension
 from wirebird.core.frames import Frame
 from wirebird.core.handshake.key import accept_key
+from wirebird.core.rules import Opcode
 from wirebird.core.types import ExtensionName
 from wirebird.exceptions import (
     ConcurrencyError,
@@ -49,6 +51,7 @@ from wirebird.exceptions import (
     ProtocolError,
 )
 from wirebird.protocol import State
+from wirebird.testing import FakeClock, memory_pair
 
 # send.
 
@@ -770,7 +773,7 @@ async def test_frames_that_come_with_the_101_are_traced() -> None:
 
     async with await asyncio.start_server(serve_at_once, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        ws = await connect(f"ws://127.0.0.1:{port}", create_connection=Traced)
+        ws = await connect(f"ws://127.0.0.1:{port}", create_connection=Traced, close_timeout=0.1)
         await ws.wait_closed()
     assert traced == [
         "False PING 'tea' [text, 3 bytes]",
@@ -810,3 +813,32 @@ async def test_an_extension_that_fails_while_sending_ends_the_connection() -> No
         with pytest.raises(ConnectionClosedError):
             await theirs.recv()
         assert theirs.close_code == 1011
+
+
+async def test_who_sends_without_ever_waiting_is_told_of_the_end() -> None:
+    async with memory_pair(write_limit=2**30) as pair:
+
+        async def send_always() -> None:
+            while True:
+                await pair.client.send("x")
+                if not pair.wire.to_server.is_held:
+                    pair.wire.hold()
+                    pair.wire.to_server.reset()
+
+        with pytest.raises(ConnectionClosedError):
+            await send_always()
+
+
+async def test_both_ends_ping_from_the_first_interval_on(fake_clock: FakeClock) -> None:
+    pings: list[tuple[str, float]] = []
+    begin = fake_clock.time()
+
+    def note(end: str, sent: bool, frame: Frame) -> None:
+        if sent and frame.opcode is Opcode.PING:
+            pings.append((end, round(fake_clock.time() - begin, 3)))
+
+    async with memory_pair(ping_interval=0.5, open_timeout=10) as (client, server):
+        client.trace = functools.partial(note, "client")
+        server.trace = functools.partial(note, "server")
+        await fake_clock.advance(1.2)
+    assert sorted(pings) == [("client", 0.5), ("client", 1.0), ("server", 0.5), ("server", 1.0)]

@@ -49,6 +49,7 @@ class PythonConnectionBase(MessageSender, asyncio.BufferedProtocol):
     """
 
     protocol: Protocol
+    transport: asyncio.Transport
     link: Link
 
     # What most connections never change is the class's, which costs each of them nothing.
@@ -251,6 +252,8 @@ class PythonConnectionBase(MessageSender, asyncio.BufferedProtocol):
             self._flush()
         if self._is_writing_paused:
             await self._drain()
+        elif self.transport.is_closing():
+            await asyncio.sleep(0)  # or who sends in a loop would never let the end be told
 
     async def _drain(self) -> None:
         """Wait until the network has taken enough.

@@ -221,6 +221,7 @@ class ServerConnection(Connection, ServerEndpoint):
             self._linger()
             return
         self._opening_deadline = None
+        self._deadlines.watch(self)  # the first ping may be due sooner than the handshake was
         self.server._connection_opened(self)
         if at_once.handle is not None:
             self._start_task(run_handler(at_once.handle, self))

@@ -19,9 +19,10 @@ from ..asyncio.client import ClientConnection, connect
 from ..asyncio.handlers import HandlerLike
 from ..asyncio.server import Server, ServerConnection, serve
 from .pipes import CAPACITY, Wire
+from .streams import MemoryStream
 from .transports import MemoryTransport
 
-__all__ = ["MemoryNetwork", "Pair", "memory_pair"]
+__all__ = ["MemoryListener", "MemoryNetwork", "Pair", "memory_pair"]
 
 _HOST = "127.0.0.1"
 _FIRST_CLIENT_PORT = 49152  # RFC 6335, 6: the dynamic ports
@@ -30,37 +31,45 @@ _SERVE = set(inspect.signature(serve).parameters) - {"kwargs", "host", "port"}
 _CONNECT = set(inspect.signature(connect).parameters) - {"kwargs"}
 
 
-class _Listener:
-    """What ``loop.create_server`` would return.
+Accept = Callable[[Wire, "dict[str, Any]"], None]
+"""Takes a connection that comes in, and what is known of it."""
+
+
+class MemoryListener:
+    """What ``loop.create_server`` would return, on a memory network.
 
     Args:
-        server: whose connections are made.
+        accept: takes what comes in.
         on_close: called when it listens no more.
     """
 
     sockets: tuple[()] = ()
 
-    def __init__(self, server: Server, on_close: Callable[[], None]) -> None:
-        self.server = server
+    def __init__(self, accept: Accept, on_close: Callable[[], None]) -> None:
+        self.accept = accept
         self._on_close = on_close
         self._loop = asyncio.get_running_loop()
         self._is_serving = False
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
+        """See ``asyncio.Server``."""
         return self._loop
 
     def is_serving(self) -> bool:
+        """See ``asyncio.Server``."""
         return self._is_serving
 
     async def start_serving(self) -> None:
+        """See ``asyncio.Server``."""
         self._is_serving = True
 
     def close(self) -> None:
+        """See ``asyncio.Server``."""
         self._is_serving = False
         self._on_close()
 
     async def wait_closed(self) -> None:
-        pass
+        """See ``asyncio.Server``."""
 
 
 class MemoryNetwork:
@@ -80,7 +89,7 @@ class MemoryNetwork:
 
     def __init__(self, *, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._listeners: dict[tuple[str, int], _Listener] = {}
+        self._listeners: dict[tuple[str, int], MemoryListener] = {}
         self._ports = itertools.count(_FIRST_CLIENT_PORT)
         self.wires: list[Wire] = []
         """Of each connection that was made, in order; to hold and cut them."""
@@ -108,19 +117,38 @@ class MemoryNetwork:
         """
         _refuse_unknown("serve", kwargs, _SERVE)
         server = serve(handler, **kwargs)
-        where = (host, port)
 
-        async def listen() -> _Listener:
-            if where in self._listeners:
-                raise OSError(errno.EADDRINUSE, f"another server listens at {host}:{port}")
-            listener = _Listener(server, lambda: self._forget(where, listener))
-            self._listeners[where] = listener
+        def accept(wire: Wire, extra: dict[str, Any]) -> None:
+            loop = asyncio.get_running_loop()
+            transport = MemoryTransport(loop, wire.to_server, wire.to_client, extra)
+            wire.server = server.make_connection()
+            loop.call_soon(transport.start, wire.server)
+
+        async def listen() -> MemoryListener:
+            listener = self.listen(accept, host, port)
             if start_serving:
                 await listener.start_serving()
             return listener
 
         server.create_server = cast(Any, listen)
         return server
+
+    def listen(self, accept: Accept, host: str, port: int) -> MemoryListener:
+        """Listen, and leave to somebody else what is done with connections.
+
+        Args:
+            accept: called with each wire that comes in, and what is known of it.
+            host, port: by which clients know it.
+
+        Raises:
+            OSError: another server listens there (EADDRINUSE).
+        """
+        where = (host, port)
+        if where in self._listeners:
+            raise OSError(errno.EADDRINUSE, f"another server listens at {host}:{port}")
+        listener = MemoryListener(accept, lambda: self._forget(where, listener))
+        self._listeners[where] = listener
+        return listener
 
     def connect(self, uri: str, **kwargs: Any) -> connect:
         """Connect in memory, as ``wirebird.connect`` does over sockets.
@@ -143,54 +171,47 @@ class MemoryNetwork:
             raise ValueError("a memory network has no TLS: use ws://, or real sockets")
         return connecting
 
-    def _forget(self, where: tuple[str, int], listener: _Listener) -> None:
-        if self._listeners.get(where) is listener:
-            del self._listeners[where]
-
-    def wire_to(self, host: str, port: int) -> tuple[MemoryTransport, ServerConnection]:
-        """Open a way to a server; return the client's end, which nobody uses yet.
+    def stream_to(self, host: str, port: int) -> MemoryStream:
+        """Open a way to a server, for a peer in the hands of a test.
 
         Raises:
             ConnectionRefusedError: nobody listens there.
         """
+        wire, _ = self._wire_to(host, port)
+        return MemoryStream(wire.to_client, wire.to_server)
+
+    def _forget(self, where: tuple[str, int], listener: MemoryListener) -> None:
+        if self._listeners.get(where) is listener:
+            del self._listeners[where]
+
+    def _wire_to(self, host: str, port: int) -> tuple[Wire, dict[str, Any]]:
+        """Open a way to a server; say what the client may know of it."""
         listener = self._listeners.get((host, port))
         if listener is None or not listener.is_serving():
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens at {host}:{port}")
-        loop = asyncio.get_running_loop()
-        if loop is not listener.get_loop():
+        if asyncio.get_running_loop() is not listener.get_loop():
             raise RuntimeError("a memory network has its servers and clients in one event loop")
         wire = Wire(self._capacity)
         self.wires.append(wire)
         server_name, client_name = (_HOST, port), (_HOST, next(self._ports))
-        connection = listener.server.make_connection()
-        of_server = MemoryTransport(
-            loop,
-            wire.to_server,
-            wire.to_client,
-            {"sockname": server_name, "peername": client_name},
-        )
-        loop.call_soon(of_server.start, connection)
-        of_client = MemoryTransport(
-            loop,
-            wire.to_client,
-            wire.to_server,
-            {"sockname": client_name, "peername": server_name},
-        )
-        return of_client, connection
+        listener.accept(wire, {"sockname": server_name, "peername": client_name})
+        return wire, {"sockname": client_name, "peername": server_name}
 
 
 class _Connect(connect):
     """Opens its connections on a memory network."""
 
     network: MemoryNetwork
-    other_end: ServerConnection
+    wire: Wire
 
     async def _open(self) -> ClientConnection:
         await asyncio.sleep(0)
         if self.ws_uri.secure:  # after a redirect
             raise ValueError("a memory network has no TLS: use ws://, or real sockets")
-        transport, self.other_end = self.network.wire_to(self.ws_uri.host, self.ws_uri.port)
+        self.wire, extra = self.network._wire_to(self.ws_uri.host, self.ws_uri.port)
         connection = self._factory(self.ws_uri)
+        loop = asyncio.get_running_loop()
+        transport = MemoryTransport(loop, self.wire.to_client, self.wire.to_server, extra)
         transport.start(connection)
         return connection
 
@@ -261,8 +282,9 @@ async def memory_pair(
     connecting = cast(_Connect, network.connect(uri, **{**both, **(client or {})}))
     where = connecting.ws_uri.host, connecting.ws_uri.port
     async with network.serve(handler, *where, **for_server), connecting as connection:
-        pair = Pair((connection, connecting.other_end))
-        pair.wire = network.wires[-1]
+        assert connecting.wire.server is not None
+        pair = Pair((connection, connecting.wire.server))
+        pair.wire = connecting.wire
         try:
             yield pair
         except BaseException:

@@ -11,6 +11,10 @@ to somebody who is gone is told by a reset; what came before a reset can still b
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..asyncio.server import ServerConnection
 
 __all__ = ["CAPACITY", "Pipe", "Wire"]
 
@@ -155,6 +159,8 @@ class Wire:
         """From the client to the server."""
         self.to_client = Pipe(capacity)
         """From the server to the client."""
+        self.server: ServerConnection | None = None
+        """The server's connection; None for one that a test plays."""
 
     @property
     def is_held(self) -> bool:
