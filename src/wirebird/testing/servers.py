@@ -46,7 +46,8 @@ class LocalServer(Runs):
     Args:
         handler: as for ``serve``; by default it sends back what it receives. What a coroutine
             handler raises is raised at the end of the block, unless it is a ConnectionClosed.
-        kwargs: as for ``serve``.
+        kwargs: as for ``serve``, but ``close_timeout`` is 1 s by default: at the end of a test
+            there is no use in waiting for clients that do not answer.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class LocalServer(Runs):
     ) -> None:
         super().__init__()
         self._handler = handler
-        self._kwargs = {"host": "127.0.0.1", "port": 0, **kwargs}
+        self._kwargs = {"host": "127.0.0.1", "port": 0, "close_timeout": 1, **kwargs}
         self.server: Server
         """What ``serve`` returned."""
         self.connections: list[ServerConnection] = []
