@@ -5,7 +5,8 @@ environment variable ``WIREBIRD_ENGINE``). An adapter knows nothing of an engine
 of ``wirebird.core.connection.Connection``.
 
 Extensions of third parties are written in Python, and so is the engine that runs a connection on
-which one was agreed, whichever was asked for.
+which one was agreed, whichever was asked for. A per-message compression is another matter: either
+engine does the frames, and calls its codecs for payloads.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 
 from .core.connection import Connection
 from .core.extensions.base import Extension
-from .core.extensions.permessage_deflate import PerMessageDeflate
+from .core.extensions.permessage import runs_by_codec
 
 try:
     from .native.connection import Connection as NativeConnection
@@ -70,5 +71,5 @@ def connection_class(
 
 
 def _is_known(extensions: Sequence[Extension]) -> bool:
-    """Whether the native engine knows these extensions: permessage-deflate, as it is here."""
-    return not extensions or (len(extensions) == 1 and type(extensions[0]) is PerMessageDeflate)
+    """Whether the native engine knows these extensions: a compression that is all in its codecs."""
+    return not extensions or (len(extensions) == 1 and runs_by_codec(extensions[0]))

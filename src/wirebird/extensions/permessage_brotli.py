@@ -81,12 +81,12 @@ class PerMessageBrotli(PerMessageCompression):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(compress_settings={dict(self.compress_settings)})"
 
-    def begin_shared(self) -> Hashable:
+    def sharing_key(self) -> Hashable:
         """Return what is equal for all that compress alike."""
         return _NAME, *sorted(self.compress_settings.items())
 
     def deflate_shared(self, data: bytes, key: Hashable) -> bytes:
-        """Compress a message for all whose ``begin_shared`` has returned this key."""
+        """Compress a whole message for all whose ``sharing_key`` is this."""
         return BrotliDeflater(self.compress_settings).deflate(data, True)
 
 

@@ -13,14 +13,14 @@ anything is allocated for it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 from ..core.extensions.agreement import accepted, agreement, answer_to
 from ..core.extensions.base import ClientExtensionFactory, Extension, ServerExtensionFactory
 from ..core.extensions.deflate_parameters import Parameters, check_window_bits
 from ..core.extensions.permessage import PerMessageCompression, check_threshold, refuse_twice
 from ..core.types import ExtensionName, ExtensionParameter
-from .zstd_codec import ZstdDeflater, ZstdInflater
+from .zstd_codec import END_OF_FRAME, ZstdDeflater, ZstdInflater
 from .zstd_library import check_zstd
 
 __all__ = [
@@ -101,13 +101,18 @@ class PerMessageZstd(PerMessageCompression):
             f"level={self.level})"
         )
 
-    def begin_shared(self) -> Hashable:
-        """Give up the context; return what is equal for all that can be sent the same."""
-        return _NAME, *self._deflater.begin_shared()
+    def sharing_key(self) -> tuple[str, int, int, bool]:
+        """Return what is equal for all that compress alike, and whose peers are within a frame."""
+        return _NAME, self.local_max_window_bits, self.level, self._deflater.is_within_frame
 
     def deflate_shared(self, data: bytes, key: tuple[str, int, int, bool]) -> bytes:
-        """Compress a message for all whose ``begin_shared`` has returned this key."""
-        return self._deflater.deflate_shared(data, is_within_frame=key[-1])
+        """Compress a whole message, as a frame, for all whose ``sharing_key`` is this."""
+        packed = ZstdDeflater(self.local_max_window_bits, False, self.level).deflate(data, True)
+        return END_OF_FRAME + packed if key[-1] else packed
+
+    def was_shared(self) -> None:
+        """Begin a frame with the next message."""
+        self._deflater.drop_context()
 
 
 class ClientPerMessageZstdFactory(ClientExtensionFactory):

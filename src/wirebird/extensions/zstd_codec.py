@@ -39,14 +39,14 @@ class ZstdDeflater:
         level: of zstd; more is slower, and smaller.
     """
 
-    __slots__ = ("_is_within_frame", "_keep_context", "_level", "_packer", "_window_bits")
+    __slots__ = ("_keep_context", "_level", "_packer", "_window_bits", "is_within_frame")
 
     def __init__(self, window_bits: int, keep_context: bool, level: int) -> None:
         self._window_bits = window_bits
         self._keep_context = keep_context
         self._level = level
         self._packer: Packer | None = None
-        self._is_within_frame = False  # the peer has seen a part of one
+        self.is_within_frame = False  # the peer has seen a part of one
 
     def deflate(self, data: BytesLike, final: bool) -> bytes:
         """Compress a fragment so that its receiver needs no later one to read it.
@@ -55,30 +55,20 @@ class ZstdDeflater:
             data: any bytes-like object.
             final: whether the message ends with it.
         """
-        if len(data) == 0 and (not self._is_within_frame or self._keep_context or not final):
+        if len(data) == 0 and (not self.is_within_frame or self._keep_context or not final):
             return b""
         if self._packer is None:
             self._packer = borrow_packer(self._level, self._window_bits)
         if self._keep_context or not final:
-            self._is_within_frame = True
+            self.is_within_frame = True
             return self._packer.block(data)
-        packed = self._packer.last(data) if self._is_within_frame else self._packer.whole(data)
-        self._drop()
+        packed = self._packer.last(data) if self.is_within_frame else self._packer.whole(data)
+        self.drop_context()
         return packed
 
-    def begin_shared(self) -> tuple[int, int, bool]:
-        """Give up the context, since the peer will get a message that this did not compress."""
-        key = self._window_bits, self._level, self._is_within_frame
-        self._drop()
-        return key
-
-    def deflate_shared(self, data: BytesLike, is_within_frame: bool) -> bytes:
-        """Compress a whole message for all whose ``begin_shared`` has returned the same."""
-        packed = ZstdDeflater(self._window_bits, False, self._level).deflate(data, True)
-        return END_OF_FRAME + packed if is_within_frame else packed
-
-    def _drop(self) -> None:
-        self._is_within_frame = False
+    def drop_context(self) -> None:
+        """Begin a frame with the next message: the peer has seen the end of this one."""
+        self.is_within_frame = False
         if self._packer is not None:
             give_back(self._packer)
             self._packer = None

@@ -2,7 +2,8 @@
 
 RFC 7692, 7.2.1 lets a message be compressed without the window of those before it. So what all
 get comes from a fresh compressor; who has kept a context begins a new one with its next own
-message, since the window of its peer holds now what its compressor has not seen.
+message, since the window of its peer holds now what its compressor has not seen. Other compressions
+say themselves who can be sent the same.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -15,8 +16,6 @@ from .connection cimport HotConnection
 from .deflate cimport Deflater
 from .outbound cimport Outbound
 
-from .deflate import available
-
 cdef extern from "out_buffer.h":
     int wb_header_size(size_t length)
     int wb_write_header(uint8_t *to, int first, size_t length)
@@ -26,9 +25,6 @@ __all__ = ["send_shared"]
 cdef enum:
     FIN = 0x80
     RSV1 = 0x40
-
-cdef bint _has_zlib = available()
-
 
 def send_shared(connections, int opcode, bytes payload):
     """Send a message to those of the connections that can be served alike.
@@ -52,6 +48,7 @@ def send_shared(connections, int opcode, bytes payload):
     cdef bytes compressed = None  # for ``key``
     cdef object key = None
     cdef dict others = None  # compressed otherwise
+    cdef dict by_codec = None  # compressed by codecs in Python
     cdef list rest = []
     for connection in connections:
         if not isinstance(connection, ConnectionBase):
@@ -80,9 +77,20 @@ def send_shared(connections, int opcode, bytes payload):
             if plain is None:
                 plain = _frame(FIN | opcode, payload)
             frame = plain
-        elif not _has_zlib:
-            rest.append(connection)
-            continue
+        elif not out.by_zlib:
+            codec_key = out.extension.sharing_key()
+            if codec_key is None:
+                rest.append(connection)
+                continue
+            if by_codec is None:
+                by_codec = {}
+            frame = by_codec.get(codec_key)
+            if frame is None:
+                frame = _frame(
+                    FIN | RSV1 | opcode, out.extension.deflate_shared(payload, codec_key)
+                )
+                by_codec[codec_key] = frame
+            out.extension.was_shared()
         else:
             if out.sharing_key() is not key:
                 if key is not None:

@@ -31,8 +31,9 @@ cdef class Inbound:
     cdef readonly object limits
     cdef public object trace
     cdef object on_control
-    cdef object extension  # permessage-deflate, or None
-    cdef Inflater inflater  # made when it is first needed; None where there is no zlib for it
+    cdef object extension  # a per-message compression, or None
+    cdef bint by_zlib  # it is permessage-deflate, for which C does what else its codec would
+    cdef Inflater inflater  # made when it is first needed; None where the codec does it
     cdef int allowed_rsv  # in the first frame of a message
     cdef int64_t max_message, max_frame, max_fragments, high, low  # -1 for no limit
 

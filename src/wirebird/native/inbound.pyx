@@ -18,6 +18,7 @@ from libc.string cimport memcpy, memmove, memset
 
 from .deflate cimport Buffer, Inflater
 
+from ..core.extensions.permessage import runs_by_codec
 from ..core.extensions.permessage_deflate import PerMessageDeflate
 from ..core.frames import Frame, parse_header
 from ..core.frames import Header as _PythonHeader
@@ -133,9 +134,10 @@ cdef class Inbound:
         self.on_control = on_control
         self.opcode = -1
         for extension in self.extensions:
-            if type(extension) is not PerMessageDeflate or self.extension is not None:
+            if not runs_by_codec(extension) or self.extension is not None:
                 raise TypeError(f"the native engine does not know {extension!r}")
             self.extension = extension
+            self.by_zlib = _has_zlib and type(extension) is PerMessageDeflate
             self.allowed_rsv = RSV1
 
     def __dealloc__(self):
@@ -747,7 +749,7 @@ cdef class Inbound:
         cdef int64_t limit = self.limit_left()
         cdef bytes data
         _inflated.length = 0
-        if _has_zlib:
+        if self.by_zlib:
             if self.inflater is None:
                 self.inflater = Inflater(
                     self.extension.remote_max_window_bits,

@@ -29,8 +29,9 @@ cdef class Outbound:
     cdef public object trace
     cdef object _random_bytes
     cdef Keys _keys
-    cdef object extension  # permessage-deflate, or None
-    cdef Deflater deflater  # made when it is first needed; None where there is no zlib for it
+    cdef object extension  # a per-message compression, or None
+    cdef bint by_zlib  # it is permessage-deflate, for which C does what else its codec would
+    cdef Deflater deflater  # made when it is first needed; None where the codec does it
     cdef Py_ssize_t threshold
     cdef bint is_context_stale  # the peer's window holds what our compressor has not seen
     cdef object shared_key  # equal for those that compress alike

@@ -14,6 +14,7 @@ from libc.string cimport memcpy
 
 from .deflate cimport Buffer, Deflater
 
+from ..core.extensions.permessage import runs_by_codec
 from ..core.extensions.permessage_deflate import PerMessageDeflate
 from ..core.frames import Frame
 from ..core.rules import MAX_CONTROL_PAYLOAD_BYTES, Opcode
@@ -96,9 +97,10 @@ cdef class Outbound:
         self._random_bytes = random_bytes
         self.in_progress = -1
         for extension in self.extensions:
-            if type(extension) is not PerMessageDeflate or self.extension is not None:
+            if not runs_by_codec(extension) or self.extension is not None:
                 raise TypeError(f"the native engine does not know {extension!r}")
             self.extension = extension
+            self.by_zlib = _has_zlib and type(extension) is PerMessageDeflate
             self.threshold = extension.threshold
 
     def __dealloc__(self):
@@ -213,7 +215,7 @@ cdef class Outbound:
         self, int first, const uint8_t *payload, size_t length, object owner, bint fin
     ) except -1:
         cdef bytes data
-        if not _has_zlib:
+        if not self.by_zlib:
             if type(owner) is not bytes:
                 owner = PyBytes_FromStringAndSize(<char *>payload, length)
             data = self.extension._deflater.deflate(owner, fin)

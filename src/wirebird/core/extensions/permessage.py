@@ -120,19 +120,19 @@ class PerMessageCompression(Extension):
 
     # One message to many
 
-    def begin_shared(self) -> Hashable:
-        """Prepare to send a whole message that ``deflate_shared`` compresses, once for many.
+    def sharing_key(self) -> Hashable:
+        """Return what is equal for all that can be sent the same; None where nothing can be.
 
-        The messages after it refer to none before it.
-
-        Returns:
-            What is equal for all that can be sent the same bytes; None where it cannot be shared.
+        It holds until anything else is sent.
         """
         return None
 
     def deflate_shared(self, data: bytes, key: Any) -> bytes:
-        """Compress a message for all whose ``begin_shared`` has returned this key."""
+        """Compress a whole message for all whose ``sharing_key`` is this."""
         raise NotImplementedError
+
+    def was_shared(self) -> None:
+        """Note that the peer is sent such a message: ours refer to none before it any more."""
 
 
 def runs_by_codec(extension: Extension) -> bool:
