@@ -214,6 +214,35 @@ async def test_dashboard(chromium: Chromium) -> None:
         caught.value.close()
 
 
+async def test_fastapi_chat() -> None:
+    async with example("fastapi_chat.py", "0") as server:
+        uri = await server.uri()
+        async with (
+            connect(f"{uri}rooms/lobby?name=Ann", proxy=None) as ann,
+            connect(f"{uri}rooms/attic?name=Cem", proxy=None) as cem,
+        ):
+            assert await ann.recv() == "Ann is here"
+            assert await cem.recv() == "Cem is here"
+            async with connect(f"{uri}rooms/lobby?name=Bob", proxy=None) as bob:
+                assert await ann.recv() == await bob.recv() == "Bob is here"
+                await bob.send("hello")
+                assert await ann.recv() == await bob.recv() == "Bob: hello"
+                shown = await asyncio.to_thread(_get, uri.replace("ws://", "http://") + "rooms")
+                assert shown == b'{"lobby":["Ann","Bob"],"attic":["Cem"]}'
+            assert await ann.recv() == "Bob has left"
+            server.process.terminate()
+            with pytest.raises(ConnectionClosedError) as caught:
+                await ann.recv()
+    assert caught.value.rcvd is not None
+    assert caught.value.rcvd.code == 1012
+
+
+def _get(url: str) -> bytes:
+    with urllib.request.urlopen(url) as answer:
+        body: bytes = answer.read()
+    return body
+
+
 async def test_reconnect() -> None:
     async def greet(connection: ServerConnection) -> None:
         assert await connection.recv() == "I am here"

@@ -66,7 +66,7 @@ class Conversation:
         "_connection",
         "_denial",
         "_end",
-        "_is_gone",
+        "is_gone",
         "_is_receiving",
         "_logger",
         "_scope",
@@ -83,7 +83,8 @@ class Conversation:
         self.phase = Phase.ASKED
         self._was_told = False  # of the request
         self._is_receiving = False
-        self._is_gone = False  # the connection is lost, or was answered without the application
+        self.is_gone = False
+        """The connection is lost, or was answered without the application."""
         self._end: dict[str, Any] | None = None  # what is received instead of messages
         self._change: asyncio.Future[None] | None = (
             None  # somebody waits for one of these to change
@@ -96,7 +97,7 @@ class Conversation:
 
     def lost(self) -> None:
         """The connection is lost, or was answered by somebody else."""
-        self._is_gone = True
+        self.is_gone = True
         if self.phase is not _OPEN:
             self._ended(CloseCode.ABNORMAL_CLOSURE)
         self._wake()
@@ -199,7 +200,7 @@ class Conversation:
         kind = event["type"]
         if self.phase is _OPEN and kind == "websocket.close":
             self._close(event)
-        elif self._is_gone or self._connection.state is State.CLOSED:
+        elif self.is_gone or self._connection.state is State.CLOSED:
             raise ClientDisconnected
         elif self.phase is Phase.ASKED and kind == "websocket.accept":
             self._accept(event)

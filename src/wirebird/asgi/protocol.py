@@ -266,7 +266,7 @@ class WebSocketProtocol(ServerConnection):
             app: Any = self.config.loaded_app
             result = await app(scope, conversation.receive, conversation.send)
             code = CloseCode.NORMAL_CLOSURE
-            if conversation.phase is Phase.ASKED and self.state is State.CONNECTING:
+            if conversation.phase is Phase.ASKED and not conversation.is_gone:
                 logger.error("ASGI callable returned without completing handshake.")
             elif result is not None:
                 logger.error("ASGI callable should return None, but returned '%s'.", result)
