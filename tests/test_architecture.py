@@ -22,6 +22,7 @@ FACADES = {
     "auth",
     "client",
     "datastructures",
+    "dialing",
     "endpoint",
     "extensions",
     "frames",

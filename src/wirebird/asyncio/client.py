@@ -19,6 +19,7 @@ from ..core.http1 import Response
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S
 from ..core.types import LoggerLike, Origin, PathLike, Subprotocol
 from ..core.uri import WebSocketURI, parse_uri
+from ..dialing import TCPOptions
 from ..engine import engine_name
 from ..exceptions import InvalidStatus, SecurityError
 from ..extensions.compression import Compression, client_extensions
@@ -154,8 +155,12 @@ class connect:
             received otherwise.
         engine: "python" or "native"; None for the default.
         busy_poll_us: as for ``serve``.
+        tcp_nodelay: whether small messages are sent at once (TCP_NODELAY).
+        tcp_keepalive: True to have the system ask whether the server's is still there, or how:
+            (seconds of silence before, seconds between, how often); None leaves that to it.
         kwargs: for the loop's ``create_connection``, such as ``ssl``, ``server_hostname``,
-            ``host``, ``port`` and ``sock``; and with the prefix ``proxy_`` for the proxy's TLS.
+            ``host``, ``port``, ``local_addr``, ``happy_eyeballs_delay`` (0.25) and ``sock``; and
+            with the prefix ``proxy_`` for the proxy's TLS.
 
     Raises:
         InvalidURI: the URI is not one of a WebSocket.
@@ -195,6 +200,8 @@ class connect:
         handler: HandlerLike | None = None,
         engine: str | None = None,
         busy_poll_us: int = 0,
+        tcp_nodelay: bool = True,
+        tcp_keepalive: bool | tuple[int, int, int] | None = None,
         **kwargs: Any,
     ) -> None:
         self.uri = uri
@@ -209,6 +216,8 @@ class connect:
         self.user_agent_header = user_agent_header
         self.proxy = proxy
         self.busy_poll_us = busy_poll_us
+        self._tcp = TCPOptions(tcp_nodelay, tcp_keepalive)
+        self._tcp.check()
         self.process_exception = process_exception
         self.open_timeout = open_timeout
         self.reconnect_delays = reconnect_delays
@@ -275,6 +284,7 @@ class connect:
             self.ws_uri,
             proxy=self.proxy,
             user_agent_header=self.user_agent_header,
+            tcp=self._tcp,
             **self.create_connection_kwargs,
         )
 

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl as ssl_module
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, cast
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from ..core.proxy import ConnectAnswer
 from ..core.uri import WebSocketURI
+from ..dialing import TCPOptions, doing
 from ..exceptions import ProxyError
 from ..proxy import Proxy, get_proxy, parse_proxy, prepare_connect_request
+from .dialing import dial
 
 if TYPE_CHECKING:
     from .client import ClientConnection
 
 __all__ = ["open_transport"]
+
+# What is for connecting; the rest is for the transport, and its TLS.
+_DIALING = (
+    *("host", "port", "family", "proto", "flags", "local_addr"),
+    *("happy_eyeballs_delay", "interleave", "all_errors"),
+)
 
 
 async def open_transport(
@@ -25,6 +34,7 @@ async def open_transport(
     *,
     proxy: str | Literal[True] | None,
     user_agent_header: str | None,
+    tcp: TCPOptions,
     unix: bool = False,
     **kwargs: Any,
 ) -> ClientConnection:
@@ -35,6 +45,7 @@ async def open_transport(
         uri: where to.
         proxy: True for what the system says, None for none, or its URL.
         user_agent_header: told to an HTTP proxy.
+        tcp: what the socket is told.
         unix: whether ``path`` of a Unix socket is among ``kwargs``.
         kwargs: for the loop's ``create_connection``; for a proxy's TLS with the prefix ``proxy_``.
 
@@ -58,15 +69,55 @@ async def open_transport(
     if proxy is not None and not has_socket:
         parsed = parse_proxy(proxy)
         if parsed.is_socks:
-            kwargs["sock"] = await _through_socks(parsed, uri, kwargs)
-            has_socket = True
+            with doing(f"connecting through the proxy {parsed.host}, port {parsed.port}"):
+                kwargs["sock"] = await _through_socks(parsed, uri, kwargs)
         else:
-            return await _through_http(parsed, factory, uri, user_agent_header, kwargs)
+            return await _through_http(parsed, factory, uri, user_agent_header, tcp, kwargs)
+    elif not has_socket:
+        return await _put_on(
+            factory, {"host": uri.host, "port": uri.port, **kwargs}, f"TLS with {uri.host}", tcp
+        )
+    sock = kwargs["sock"]
+    with _closing_on_error(sock), doing(f"doing TLS with {uri.host}"):
+        transport, connection = await loop.create_connection(factory, **kwargs)
     if not has_socket:
-        kwargs.setdefault("host", uri.host)
-        kwargs.setdefault("port", uri.port)
-    _, connection = await loop.create_connection(factory, **kwargs)
+        tcp.apply(transport.get_extra_info("socket"))
     return connection
+
+
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
+
+
+async def _put_on(
+    factory: Callable[[], _P], kwargs: dict[str, Any], tls: str, tcp: TCPOptions
+) -> _P:
+    """Connect to a host, and return the protocol that was put on the connection.
+
+    Args:
+        factory: makes it.
+        kwargs: host and port, and what else ``dial`` or the loop's ``create_connection`` takes.
+        tls: what is done when TLS is done.
+        tcp: what the socket is told.
+    """
+    where = {name: kwargs.pop(name) for name in _DIALING if name in kwargs}
+    if kwargs.get("ssl") and kwargs.get("server_hostname") is None:
+        kwargs["server_hostname"] = where["host"]
+    sock = await dial(**where)
+    with _closing_on_error(sock), doing(f"doing {tls}"):
+        transport, protocol = await asyncio.get_running_loop().create_connection(
+            factory, sock=sock, **kwargs
+        )
+    tcp.apply(transport.get_extra_info("socket"))  # the transport has told it something too
+    return protocol
+
+
+@contextlib.contextmanager
+def _closing_on_error(sock: socket.socket) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        sock.close()
+        raise
 
 
 async def _through_socks(proxy: Proxy, uri: WebSocketURI, kwargs: dict[str, Any]) -> socket.socket:
@@ -97,6 +148,7 @@ async def _through_http(
     factory: Callable[[], ClientConnection],
     uri: WebSocketURI,
     user_agent_header: str | None,
+    tcp: TCPOptions,
     kwargs: dict[str, Any],
 ) -> ClientConnection:
     """Connect through an HTTP proxy with CONNECT. RFC 9110, 9.3.6."""
@@ -109,11 +161,16 @@ async def _through_http(
     elif proxy_kwargs.get("ssl") is not None:
         raise ValueError("proxy_ssl argument is incompatible with an http:// proxy")
     request = prepare_connect_request(proxy, uri, user_agent_header)
-    transport, answer = await loop.create_connection(
-        lambda: _ConnectExchange(request), proxy.host, proxy.port, **proxy_kwargs
+    answer = await _put_on(
+        lambda: _ConnectExchange(request),
+        {"host": proxy.host, "port": proxy.port, **proxy_kwargs},
+        f"TLS with the proxy {proxy.host}",
+        tcp,
     )
+    transport = answer.transport
     try:
-        await answer.granted
+        with doing(f"asking the proxy {proxy.host}, port {proxy.port}"):
+            await answer.granted
         connection = factory()
         context = server_kwargs.pop("ssl", None)
         if context is None:
@@ -122,7 +179,8 @@ async def _through_http(
             return connection
         if context is True:
             context = ssl_module.create_default_context()
-        secured = await loop.start_tls(transport, connection, context, **server_kwargs)
+        with doing(f"doing TLS with {uri.host}"):
+            secured = await loop.start_tls(transport, connection, context, **server_kwargs)
     except BaseException:
         transport.abort()
         raise
@@ -151,7 +209,8 @@ class _ConnectExchange(asyncio.Protocol):
         self.granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast(asyncio.Transport, transport).write(self._request)
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         if self.granted.done():

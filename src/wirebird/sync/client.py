@@ -20,6 +20,7 @@ from ..core.http1 import Response
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S
 from ..core.types import Data, LoggerLike, Origin, PathLike, Subprotocol
 from ..core.uri import parse_uri
+from ..dialing import TCPOptions
 from ..engine import engine_name
 from ..exceptions import InvalidStatus, SecurityError
 from ..extensions.compression import Compression, client_extensions
@@ -172,7 +173,10 @@ class reconnect:
         write_timeout: seconds without the server taking anything until it is cut.
         max_fragments: of an incoming message (1009).
         engine: "python" or "native"; None for the default.
-        kwargs: for ``socket.create_connection``, such as ``source_address``, and ``address`` to
+        tcp_nodelay: whether small messages are sent at once (TCP_NODELAY).
+        tcp_keepalive: True to have the system ask whether the server's is still there, or how:
+            (seconds of silence before, seconds between, how often); None leaves that to it.
+        kwargs: as for ``socket.create_connection``, such as ``source_address``, and ``address`` to
             connect to another host and port than the URI's.
 
     Raises:
@@ -212,6 +216,8 @@ class reconnect:
         write_timeout: float | None = WRITE_TIMEOUT_S,
         max_fragments: int | None = MAX_FRAGMENTS,
         engine: str | None = None,
+        tcp_nodelay: bool = True,
+        tcp_keepalive: bool | tuple[int, int, int] | None = None,
         **kwargs: Any,
     ) -> None:
         self.uri = uri
@@ -238,6 +244,8 @@ class reconnect:
             ClientConnection if create_connection is None else create_connection
         )
         self.open_socket_kwargs = kwargs
+        self._tcp = TCPOptions(tcp_nodelay, tcp_keepalive)
+        self._tcp.check()
         self.protocol_kwargs: dict[str, Any] = {
             "origin": origin,
             "extensions": extensions,
@@ -280,6 +288,7 @@ class reconnect:
             proxy_ssl=self.proxy_ssl,
             proxy_server_hostname=self.proxy_server_hostname,
             user_agent_header=self.user_agent_header,
+            tcp=self._tcp,
             **self.open_socket_kwargs,
         )
         try:

@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from ..core.proxy import ConnectAnswer
 from ..core.uri import WebSocketURI
+from ..dialing import TCPOptions, doing
 from ..exceptions import InvalidProxyMessage, ProxyError
 from ..proxy import Proxy, get_proxy, parse_proxy, prepare_connect_request
+from .dialing import dial
 from .streams import SocketStream, Stream, TLSStream
 from .waiting import Deadline, drive
 
@@ -28,6 +30,7 @@ def open_stream(
     proxy_ssl: ssl_module.SSLContext | None,
     proxy_server_hostname: str | None,
     user_agent_header: str | None,
+    tcp: TCPOptions,
     unix: bool = False,
     **kwargs: Any,
 ) -> Stream:
@@ -38,8 +41,9 @@ def open_stream(
         deadline: of it all.
         sock, ssl, server_hostname: as for ``reconnect``.
         proxy, proxy_ssl, proxy_server_hostname, user_agent_header: as for ``reconnect``.
+        tcp: what the socket is told.
         unix: whether ``path`` of a Unix socket is among ``kwargs``.
-        kwargs: for ``socket.create_connection``.
+        kwargs: as for ``socket.create_connection``.
 
     Raises:
         OSError: the network failed.
@@ -58,12 +62,13 @@ def open_stream(
             ssl=proxy_ssl,
             server_hostname=proxy_server_hostname,
             user_agent_header=user_agent_header,
+            tcp=tcp,
             **kwargs,
         )
+    elif sock is not None or unix:
+        stream = _stream_over(_connect_unix(deadline, **kwargs) if sock is None else sock)
     else:
-        if sock is None:
-            sock = _connect_unix(deadline, **kwargs) if unix else _connect(uri, deadline, **kwargs)
-        stream = _stream_over(sock)
+        stream = _stream_over(_connect(uri, deadline, **kwargs), tcp)
     if not uri.secure:
         return stream
     context = ssl_module.create_default_context() if ssl is None else ssl
@@ -73,8 +78,8 @@ def open_stream(
 def _connect(
     uri: WebSocketURI, deadline: Deadline, *, address: tuple[str, int] | None = None, **kwargs: Any
 ) -> socket.socket:
-    kwargs.setdefault("timeout", deadline.check())
-    return socket.create_connection((uri.host, uri.port) if address is None else address, **kwargs)
+    host, port = (uri.host, uri.port) if address is None else address
+    return dial(host, port, deadline, **kwargs)
 
 
 def _connect_unix(deadline: Deadline, *, path: Any) -> socket.socket:
@@ -88,13 +93,12 @@ def _connect_unix(deadline: Deadline, *, path: Any) -> socket.socket:
     return sock
 
 
-def _stream_over(sock: socket.socket) -> SocketStream:
+def _stream_over(sock: socket.socket, tcp: TCPOptions | None = None) -> SocketStream:
     if isinstance(sock, ssl_module.SSLSocket):
         sock.close()
         raise ValueError("sock must be a plain socket: TLS is begun for a wss:// URI")
     try:
-        if sock.family in (socket.AF_INET, getattr(socket, "AF_INET6", None)):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        (TCPOptions() if tcp is None else tcp).apply(sock)
         return SocketStream(sock)
     except BaseException:
         sock.close()
@@ -107,7 +111,8 @@ def _secure(
     """Begin TLS on a stream."""
     try:
         secured = TLSStream(stream, context, server_hostname=server_hostname)
-        drive(secured, secured.shake_hands, deadline)
+        with doing(f"doing TLS with {server_hostname}"):
+            drive(secured, secured.shake_hands, deadline)
     except BaseException:
         stream.close()
         raise
@@ -122,20 +127,23 @@ def _through_proxy(
     ssl: ssl_module.SSLContext | None,
     server_hostname: str | None,
     user_agent_header: str | None,
+    tcp: TCPOptions,
     **kwargs: Any,
 ) -> Stream:
     if proxy.is_socks:
-        return _stream_over(_through_socks(proxy, uri, deadline, **kwargs))
+        with doing(f"connecting through the proxy {proxy.host}, port {proxy.port}"):
+            return _stream_over(_through_socks(proxy, uri, deadline, **kwargs), tcp)
     if proxy.scheme != "https" and ssl is not None:
         raise ValueError("proxy_ssl argument is incompatible with an http:// proxy")
     kwargs.pop("address", None)  # that is the server's, which the proxy connects to
-    kwargs.setdefault("timeout", deadline.check())
-    stream: Stream = _stream_over(socket.create_connection((proxy.host, proxy.port), **kwargs))
+    stream: Stream = _stream_over(dial(proxy.host, proxy.port, deadline, **kwargs), tcp)
     if proxy.scheme == "https":
         context = ssl_module.create_default_context() if ssl is None else ssl
         stream = _secure(stream, context, server_hostname or proxy.host, deadline)
     try:
-        _ask_for_tunnel(stream, prepare_connect_request(proxy, uri, user_agent_header), deadline)
+        with doing(f"asking the proxy {proxy.host}, port {proxy.port}"):
+            request = prepare_connect_request(proxy, uri, user_agent_header)
+            _ask_for_tunnel(stream, request, deadline)
     except BaseException:
         stream.close()
         raise

@@ -32,6 +32,13 @@ class Deadline:
         """Return how many seconds are left, at least 0; None without an end."""
         return None if self.when is None else max(0.0, self.when - time.monotonic())
 
+    def at_most(self, timeout: float) -> Deadline:
+        """Return the earlier of this one and the end of so many seconds."""
+        earlier = Deadline(timeout)
+        if self.when is not None and earlier.when is not None and self.when < earlier.when:
+            return self
+        return earlier
+
     def check(self) -> float | None:
         """Return how many seconds are left.
 
