@@ -441,6 +441,7 @@ class Transfer:
         """See ``reactor.Watched``. A thread of the parent's may have held the lock."""
         self._lock = threading.RLock()
         self._is_foreign = True
+        self.is_in_use = self._is_streaming = False
         self._core = self._reactor = None
         self._ended.set()
         self._stream.close()
