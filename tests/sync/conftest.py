@@ -34,7 +34,6 @@ def ends() -> Iterator[None]:
 def leaves_nothing_behind(ends: None) -> Iterator[None]:
     """Count threads and descriptors before and after a test."""
     reactor()
-    gc.collect()
     before = threading.active_count(), descriptors()
     yield
     deadline = time.monotonic() + 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import queue
 import socket
 import struct
@@ -25,7 +26,7 @@ class Thread(threading.Thread):
 
     def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         super().__init__(daemon=True)
-        self._call = lambda: function(*args, **kwargs)
+        self._call = functools.partial(function, *args, **kwargs)
         self._result: Any = None
         self._exception: BaseException | None = None
         self.start()
@@ -43,6 +44,12 @@ class Thread(threading.Thread):
         if self._exception is not None:
             raise self._exception
         return self._result
+
+
+def repeat(times: int, function: Callable[..., object], *args: Any) -> None:
+    """Call something again and again."""
+    for _ in range(times):
+        function(*args)
 
 
 class RawPeer:
@@ -76,7 +83,7 @@ class RawPeer:
         """Read ``n`` bytes."""
         while len(self.buffer) < n:
             if not self.fill():
-                raise EOFError(f"the stream ended with {bytes(self.buffer)!r}")
+                raise EOFError(f"the stream ended with {bytes(self.buffer[:99])!r}")
         data = bytes(self.buffer[:n])
         del self.buffer[:n]
         return data
@@ -85,7 +92,7 @@ class RawPeer:
         """Read the head of a request or response, with the empty line after it."""
         while (end := self.buffer.find(b"\r\n\r\n")) < 0:
             if not self.fill():
-                raise EOFError(f"the stream ended with {bytes(self.buffer)!r}")
+                raise EOFError(f"the stream ended with {bytes(self.buffer[:99])!r}")
         return self.exactly(end + 4).decode("iso-8859-1")
 
     def open(self, *headers: str) -> str:

@@ -11,7 +11,16 @@ import time
 
 import pytest
 from tests.attacks.raw import BINARY, CLOSE, MIB, PING, PONG, TEXT, close_payload, frame, memory
-from tests.sync.pair import RawPeer, Thread, pair, port_of, raw_and_server, raw_server, serving
+from tests.sync.pair import (
+    RawPeer,
+    Thread,
+    pair,
+    port_of,
+    raw_and_server,
+    raw_server,
+    repeat,
+    serving,
+)
 
 from wirebird.exceptions import (
     ConcurrencyError,
@@ -161,7 +170,7 @@ def test_only_one_thread_receives() -> None:
 def test_one_receives_while_others_send_and_ping() -> None:
     with pair() as (client, server):
         receiving = Thread(lambda: [client.recv() for _ in range(200)])
-        senders = [Thread(lambda: [client.send("up") for _ in range(100)]) for _ in range(2)]
+        senders = [Thread(repeat, 100, client.send, "up") for _ in range(2)]
         pongs = [client.ping() for _ in range(20)]
         for _ in range(200):
             server.send(server.recv(timeout=10))
@@ -178,6 +187,7 @@ def test_close_wakes_who_receives() -> None:
         client.close(1000, "enough")
         with pytest.raises(ConnectionClosedOK, match="enough"):
             receiving.result()
+        assert server.wait_closed(10)
         assert server.close_reason == "enough"
 
 
@@ -197,9 +207,7 @@ def test_ctrl_c_leaves_recv_as_it_was() -> None:
             wait_until_receiving(server)
             signal.pthread_kill(main, signal.SIGINT)
 
-        main = threading.main_thread().ident
-        assert main == threading.get_ident()
-        assert main is not None
+        main = threading.get_ident()
         for _ in range(3):
             interrupting = Thread(interrupt)
             with pytest.raises(KeyboardInterrupt):
@@ -284,7 +292,7 @@ def test_what_nobody_receives_is_bounded() -> None:
 def test_reading_goes_on_when_it_was_paused() -> None:
     with raw_and_server(max_queue=2, max_size=None) as (peer, server):
         count = 300
-        sending = Thread(lambda: [peer.send(frame(BINARY, bytes(10_000))) for _ in range(count)])
+        sending = Thread(repeat, count, peer.send, frame(BINARY, bytes(10_000)))
         until(lambda: server._is_paused)
         assert [len(server.recv(timeout=10)) for _ in range(count)] == [10_000] * count
         sending.result()
@@ -431,7 +439,7 @@ def test_a_fork_leaves_connections_to_the_parent() -> None:
         if not child:  # nothing of pytest may go on in here
             status = 1
             try:
-                seen = []
+                seen: list[object] = []
                 for use in (ws.recv, lambda: ws.send("x"), ws.ping, ws.close):
                     try:
                         use()

@@ -50,7 +50,6 @@ class ClientConnection(Connection):
 
     protocol: ClientProtocol
     _connector: reconnect | None = None  # for iterating over what ``connect`` returned
-    _opened_at = 0  # so many bytes were sent before the connection was open
 
     def __init__(
         self,
@@ -111,7 +110,6 @@ class ClientConnection(Connection):
             assert isinstance(event, Response)
             self.response = event
         if self.protocol.connection is not None and self._core is None:
-            self._opened_at = self._stream.taken_bytes
             self._opened()
 
     def __iter__(self) -> Iterator[Data]:
@@ -120,7 +118,7 @@ class ClientConnection(Connection):
         What ``connect`` returned, and nobody has used yet, is iterated over as ``reconnect``.
         """
         connector, self._connector = self._connector, None
-        if connector is None or self._is_used or self._stream.taken_bytes != self._opened_at:
+        if connector is None or self._is_used:
             return super().__iter__()
         return connector._iterate(first=self)  # type: ignore[return-value]
 

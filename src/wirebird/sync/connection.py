@@ -60,7 +60,7 @@ class Connection(MessageSender, Endpoint):
     ) -> None:
         stream = SocketStream(sock) if isinstance(sock, socket.socket) else sock
         super().__init__(stream, protocol)
-        self.socket: Any = sock
+        self.socket: Any = stream.sock if isinstance(stream, SocketStream) else stream
         """The socket; with TLS, something that answers as an ``ssl.SSLSocket`` would."""
         self.ping_interval = ping_interval
         self.ping_timeout = ping_timeout

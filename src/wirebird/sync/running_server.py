@@ -16,6 +16,7 @@ from ..core.rules import CloseCode, State
 from ..core.types import LoggerLike
 from ..utils import get_socket_name
 from .server_connection import ServerConnection
+from .waiting import wait_for
 
 __all__ = ["Server"]
 
@@ -85,9 +86,8 @@ class Server:
                         return
                     if not self._accept():
                         # Wait for things to get better, or for the end.
-                        with selectors.DefaultSelector() as end:
-                            end.register(self.shutdown_watcher, selectors.EVENT_READ)
-                            end.select(self.SHUTDOWN_POLLING_INTERVAL)
+                        end = self.shutdown_watcher
+                        wait_for(end, read=True, timeout=self.SHUTDOWN_POLLING_INTERVAL)
         finally:
             self._stop_listening()
 

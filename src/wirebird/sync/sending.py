@@ -75,6 +75,7 @@ class MessageSender(Transfer):
         core = self._core
         if core is None:
             return None
+        self._is_used = True
         if self._is_sending_fragments and opcode is not Opcode.CONT:
             raise ConcurrencyError("cannot call send while another thread is already running send")
         try:
@@ -90,7 +91,7 @@ class MessageSender(Transfer):
             self._flush()  # an extension that raises fails the connection
             raise
         self._push()
-        if self._ended.is_set():
+        if self._is_over:
             return None
         stream = self._stream
         return stream.taken_bytes if stream.buffered_bytes else 0

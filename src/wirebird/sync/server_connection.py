@@ -128,7 +128,7 @@ class ServerConnection(Connection):
 
     def _respond(self, response: Response) -> None:
         with self._lock:
-            if self.state is not State.CONNECTING or self.protocol.eof_sent or self._ended.is_set():
+            if self.state is not State.CONNECTING or self.protocol.eof_sent or self._is_over:
                 return
             self.protocol.configure(now=monotonic())
             try:

@@ -28,6 +28,7 @@ from .waiting import Deadline, is_hung_up, wait_for
 __all__ = ["Transfer", "monotonic"]
 
 monotonic = time.monotonic
+_RECEIVER = "receiver"  # there is one at a time
 
 
 class Transfer:
@@ -44,7 +45,8 @@ class Transfer:
     used_at = 0.0
     _core: Connection | None = None
     _reactor: Reactor | None = None  # once the connection is looked after
-    _is_used = False  # somebody has received
+    _is_over = False  # TCP has ended
+    _is_used = False  # somebody has sent or received
     _is_on_loan = True  # the socket is read by whoever receives
     _is_streaming = False
     _is_paused = False
@@ -52,8 +54,6 @@ class Transfer:
     _is_foreign = False  # it is that of the parent process
     _linger_until: float | None = None  # for a client that was refused
     _watched = 0
-    _waiting = 0  # threads that wait for the socket
-    _senders = 0  # of these, those that wait for the network to take something
     _refused_bytes = 0
 
     def __init__(self, stream: Stream, protocol: Protocol) -> None:
@@ -61,6 +61,11 @@ class Transfer:
         self._stream = stream
         self._lock = threading.RLock()
         self._ended = threading.Event()
+        # Who waits for the socket, and who for the network to take something. Sets, and not
+        # counts: an interruption may come between any two steps, and what is taken back in a
+        # ``finally`` may not have happened.
+        self._waiting: set[object] = set()
+        self._senders: set[object] = set()
 
     # Receiving
 
@@ -123,15 +128,15 @@ class Transfer:
     ) -> Any:
         deadline = Deadline(timeout)
         while True:
-            with self._lock:
-                core.wait(_take_no_notice, by_frame=by_frame)
-                self._waiting += 1
             try:
-                is_ready = self._ended.is_set() or wait_for(
+                with self._lock:
+                    core.wait(_take_no_notice, by_frame=by_frame)
+                    self._waiting.add(_RECEIVER)
+                is_ready = self._is_over or wait_for(
                     self._stream.sock, read=True, timeout=deadline.remaining()
                 )
             finally:
-                self._stops_waiting()
+                self._stops_waiting(_RECEIVER)
             if not is_ready:
                 raise TimeoutError(f"timed out in {timeout:.1f}s")
             with self._lock:
@@ -139,10 +144,10 @@ class Transfer:
                 if (message := ask()) is not NEED_MORE:
                     return message
 
-    def _stops_waiting(self) -> None:
+    def _stops_waiting(self, who: object) -> None:
         with self._lock:
-            self._waiting -= 1
-            if self._ended.is_set() and not self._waiting:
+            self._waiting.discard(who)
+            if self._is_over and not self._waiting:
                 self._stream.close()
 
     # Who reads the socket
@@ -156,7 +161,7 @@ class Transfer:
     def _lend(self) -> None:
         """Keep the socket for the next one who receives, until it is taken back."""
         self.used_at = monotonic()
-        if not self.is_lent and self._reactor is not None and not self._ended.is_set():
+        if not self.is_lent and self._reactor is not None and not self._is_over:
             self._reactor.lend(self)
 
     def _give_back(self) -> None:
@@ -167,7 +172,7 @@ class Transfer:
 
     def _watch(self) -> None:
         """Tell the reactor what to look for."""
-        if self._reactor is None or self._ended.is_set():
+        if self._reactor is None or self._is_over:
             return
         wanted = 0
         if not (self._is_on_loan or self._is_paused or self._has_eof):
@@ -186,7 +191,7 @@ class Transfer:
     def on_ready(self, events: int) -> None:
         """See ``reactor.Watched``."""
         with self._lock:
-            if self._ended.is_set():
+            if self._is_over:
                 return
             if events & WRITE:
                 self._flush_rest()
@@ -197,7 +202,7 @@ class Transfer:
 
     def _read(self) -> bool:
         """Take what has come; return whether there was something, or the end."""
-        if self._ended.is_set() or self._has_eof:
+        if self._is_over or self._has_eof:
             return False
         try:
             data = self._stream.receive()
@@ -233,7 +238,7 @@ class Transfer:
             self._handshake_progressed()
 
     def _take_eof(self) -> None:
-        if self._has_eof or self._ended.is_set():
+        if self._has_eof or self._is_over:
             return
         self._has_eof = True
         if self._core is not None:
@@ -256,7 +261,7 @@ class Transfer:
 
     def _push(self) -> None:
         """Send all there is, as far as the network takes it."""
-        if self._ended.is_set():
+        if self._is_over:
             return
         source = self.protocol if self._core is None else self._core
         try:
@@ -306,26 +311,26 @@ class Transfer:
         Raises:
             ConnectionClosed: the connection is lost meanwhile.
         """
-        with self._lock:
-            self._senders += 1
+        me = object()
         try:
             while True:
-                with self._lock:
-                    if self._ended.is_set():
-                        break
-                    if self._stream.taken_bytes - self._stream.buffered_bytes >= mark:
-                        return
-                    self._waiting += 1
                 try:
+                    with self._lock:
+                        if self._is_over:
+                            break
+                        if self._stream.taken_bytes - self._stream.buffered_bytes >= mark:
+                            return
+                        self._senders.add(me)
+                        self._waiting.add(me)
                     wait_for(self._stream.sock, write=True)
                 finally:
-                    self._stops_waiting()
+                    self._stops_waiting(me)
                 with self._lock:
-                    if not self._ended.is_set():
+                    if not self._is_over:
                         self._flush_rest()
         finally:
             with self._lock:
-                self._senders -= 1
+                self._senders.discard(me)
                 self._watch()
         self._raise_closed()
 
@@ -342,19 +347,15 @@ class Transfer:
                 if self._stream.buffered_bytes:
                     self._flush_rest()
                 has_read = self._read()
-                if is_done() or self._ended.is_set():
+                if is_done() or self._is_over:
                     return
-                self._waiting += not has_read
-            if not has_read:
-                try:
-                    wait_for(
-                        self._stream.sock,
-                        read=not self._has_eof,
-                        write=self._stream.buffered_bytes > 0,
-                        timeout=deadline.check(),
-                    )
-                finally:
-                    self._stops_waiting()
+            if not has_read:  # nobody else knows the connection: it cannot end meanwhile
+                wait_for(
+                    self._stream.sock,
+                    read=not self._has_eof,
+                    write=self._stream.buffered_bytes > 0,
+                    timeout=deadline.check(),
+                )
 
     def _look_after(self) -> None:
         """Hand the connection to the reactor; the thread that opened it keeps the socket."""
@@ -369,14 +370,14 @@ class Transfer:
         with self._lock:
             self._flush()  # what the protocol still has goes first
             self._core = self.protocol.connection
-            if not self._ended.is_set():
+            if not self._is_over:
                 self._look_after()
                 self._flush()
 
     def _linger(self, timeout: float | None) -> None:
         """Refused: give the client time to read why."""
         with self._lock:
-            if self._ended.is_set():
+            if self._is_over:
                 return
             if timeout is not None:
                 self._linger_until = monotonic() + timeout
@@ -386,14 +387,14 @@ class Transfer:
     def next_deadline(self) -> float | None:
         """See ``reactor.Watched``."""
         with self._lock:
-            if self._ended.is_set():
+            if self._is_over:
                 return None
             return self._linger_until if self._core is None else self._core.next_deadline()
 
     def handle_deadline(self) -> None:
         """See ``reactor.Watched``."""
         with self._lock:
-            if self._ended.is_set():
+            if self._is_over:
                 return
             if self._core is None:
                 self._lost(None)
@@ -417,14 +418,14 @@ class Transfer:
 
     def _lost(self, exc: BaseException | None) -> None:
         """End the connection, whatever the reason, and wake whoever waits."""
-        if self._ended.is_set():
+        if self._is_over:
             return
         if self._core is not None:
             self._core.connection_lost(exc, monotonic())
         if self._reactor is not None:
             self._reactor.forget(self, self._stream.sock, self._watched)
             self._watched = 0
-        self._ended.set()
+        self._is_over = True
         self._stream.shut_down()
         if not self._waiting:
             self._stream.close()
@@ -432,6 +433,7 @@ class Transfer:
             self.protocol.receive_eof()
             self._handshake_progressed()
         self._connection_lost()
+        self._ended.set()
 
     def _connection_lost(self) -> None:
         """Called once, at the end."""
@@ -443,16 +445,17 @@ class Transfer:
         self._is_foreign = True
         self.is_in_use = self._is_streaming = False
         self._core = self._reactor = None
+        self._is_over = True
         self._ended.set()
         self._stream.close()
 
     def _wait_for_end(self, timeout: float | None = None) -> bool:
         """Wait until TCP has ended, which the core's deadlines see to; return whether it has."""
         with self._lock:
-            if not self._ended.is_set():
+            if not self._is_over:
                 self._give_back()
         if self._lock._is_owned():  # type: ignore[attr-defined]
-            return self._ended.is_set()  # in the middle of something: it cannot end before
+            return self._is_over  # in the middle of something: it cannot end before
         return self._ended.wait(timeout)
 
     def _raise_closed(self) -> NoReturn:
