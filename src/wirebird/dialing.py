@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -135,7 +136,8 @@ def _number_of(exc: OSError) -> int | None:
 
 
 def _reason(exc: OSError) -> str:
-    return exc.strerror or str(exc) or type(exc).__name__
+    number = _number_of(exc)
+    return str(exc) or type(exc).__name__ if number is None else os.strerror(number)
 
 
 def _shown(info: AddressInfo) -> str:
