@@ -25,12 +25,15 @@ from tests.differential.wire import Wire, whole
 from wirebird.asyncio.base import ConnectionBase
 from wirebird.core.close import Close
 from wirebird.core.connection import NEED_MORE, SEND_EOF
+from wirebird.core.extensions.permessage import PerMessageCompression
 from wirebird.core.extensions.permessage_deflate import PerMessageDeflate
 from wirebird.core.frames import Frame
 from wirebird.core.hooks import Hooks
 from wirebird.core.rules import Role, State
 from wirebird.engine import ENGINES, connection_class
 from wirebird.exceptions import ConnectionClosed
+from wirebird.extensions.permessage_brotli import PerMessageBrotli
+from wirebird.extensions.permessage_zstd import PerMessageZstd
 
 READ_LIMIT = 10_000
 KINDS: dict[str, Callable[[bytes], Any]] = {
@@ -50,12 +53,31 @@ class Deflate(NamedTuple):
     compress_settings: dict[str, int] | None = None
     threshold: int = 0
 
+    def extension(self) -> PerMessageCompression:
+        """What was agreed on."""
+        return PerMessageDeflate(**self._asdict())
+
+
+class Other(NamedTuple):
+    """A compression whose codecs are Python's on both engines: brotli or zstd."""
+
+    name: str
+    keeps_context: bool = True
+    threshold: int = 0
+
+    def extension(self) -> PerMessageCompression:
+        """What was agreed on."""
+        if self.name == "brotli":
+            return PerMessageBrotli(threshold=self.threshold)
+        keeps = not self.keeps_context
+        return PerMessageZstd(keeps, keeps, 12, 12, 1, threshold=self.threshold)
+
 
 class Setup(NamedTuple):
     """How both connections are made."""
 
     role: Role = Role.SERVER
-    deflate: Deflate | None = None
+    deflate: Deflate | Other | None = None
     max_size: Any = 2**20
     max_fragments: int | None = None
     max_queue: Any = None
@@ -126,7 +148,7 @@ class Side(Hooks):
         self.reactions = dict(setup.reactions)
         self.is_reacting = False
         self.held = 0
-        extensions = [] if setup.deflate is None else [PerMessageDeflate(**setup.deflate._asdict())]
+        extensions = [] if setup.deflate is None else [setup.deflate.extension()]
         self.core = connection_class(engine, extensions)(
             setup.role,
             extensions=extensions,

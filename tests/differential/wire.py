@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from tests.core.endpoint import KEY, xor
 
 from wirebird.core.rules import Role
 
 if TYPE_CHECKING:
-    from tests.differential.endpoints import Deflate
+    from tests.differential.endpoints import Deflate, Other
 
 SYNC = b"\0\0\xff\xff"
 
@@ -59,10 +59,13 @@ class Wire:
         deflate: what was agreed on.
     """
 
-    def __init__(self, role: Role, deflate: Deflate | None) -> None:
+    def __init__(self, role: Role, deflate: Deflate | Other | None) -> None:
         self.is_masked = role is Role.SERVER
-        self.deflate = deflate
+        self.other = cast("Other", deflate) if hasattr(deflate, "name") else None
+        self.deflate = None if self.other is not None else cast("Deflate | None", deflate)
         self.compressor = self.new_compressor()
+        if self.other is not None:
+            self.deflater = self.other.extension()._deflater
 
     def new_compressor(self) -> zlib._Compress:
         bits = 15 if self.deflate is None else max(9, self.deflate.remote_max_window_bits)
@@ -73,6 +76,8 @@ class Wire:
         payload: bytes = whole(piece.payload)
         if piece.how == "plain":
             return payload
+        if self.other is not None:
+            return self.other_payload(self.other, payload, piece.how)
         if piece.how == "finished":
             other = self.new_compressor()
             return other.compress(payload) + other.flush()
@@ -86,6 +91,15 @@ class Wire:
         if piece.how == "with its end":
             return data
         return data.removesuffix(SYNC)
+
+    def other_payload(self, other: Other, payload: bytes, how: str) -> bytes:
+        """The same, for brotli and zstd."""
+        if how == "finished":
+            return other.extension()._deflater.deflate(payload, True)
+        data = self.deflater.deflate(payload, how != "with its end")
+        if how == "truncated":
+            return data[: len(data) // 2]
+        return data + data if how == "twice" else data
 
     def data(self, frames: Frames) -> bytes:
         """The bytes of some frames."""
