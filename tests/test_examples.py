@@ -21,6 +21,7 @@ from tests.chromium import Chromium
 from wirebird.asyncio.client import connect
 from wirebird.asyncio.server import ServerConnection, serve
 from wirebird.exceptions import ConnectionClosedError, ConnectionClosedOK
+from wirebird.sync.client import connect as threads_connect
 from wirebird.typing import Subprotocol
 
 EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "examples"
@@ -280,3 +281,24 @@ async def test_http_on_the_same_port(chromium: Chromium) -> None:
         with pytest.raises(urllib.error.HTTPError, match="404") as caught:
             await asyncio.to_thread(urllib.request.urlopen, uri + "nothing")
         caught.value.close()
+
+
+async def test_threads() -> None:
+    def visit(uri: str) -> str:
+        with threads_connect(uri) as one, threads_connect(uri) as other:
+            assert one.recv(timeout=10) == "prices follow; /stop ends the market"
+            for message in other:
+                if str(message).startswith("price: "):
+                    break
+            one.send("hi")
+            while one.recv(timeout=10) != "you said: 'hi'":
+                pass
+            one.send("/stop")
+            with pytest.raises(ConnectionClosedOK, match="the market is closed"):
+                while True:
+                    other.recv(timeout=10)
+        return "done"
+
+    async with example("threads.py", "0") as server:
+        assert await asyncio.to_thread(visit, await server.uri()) == "done"
+        assert await server.process.wait() == 0

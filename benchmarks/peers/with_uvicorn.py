@@ -12,9 +12,9 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
-from wirebird.asgi import run_handler
 
 from benchmarks.peers.common import HOST, LARGEST_MESSAGE, Options, run, versions
+from wirebird.asgi import run_handler
 
 OWN = "wirebird.asgi:WebSocketProtocol"
 

@@ -310,6 +310,19 @@ def test_shutdown_may_let_connections_end_by_themselves() -> None:
     ending.result()
 
 
+def test_shutdown_again_closes_what_was_to_end_by_itself() -> None:
+    server = serve(echo, "127.0.0.1", 0)
+    accepting = Thread(server.serve_forever)
+    with connect(uri_of(server), proxy=None) as ws:
+        ending = Thread(server.shutdown, close_connections=False)
+        accepting.result()
+        again = [Thread(server.shutdown, code=4000 + n, reason="now") for n in range(3)]
+        assert ws.wait_closed(10)
+        assert ws.close_reason == "now"
+    for thread in (ending, *again):
+        thread.result()
+
+
 def test_shutdown_with_what_cannot_be_sent() -> None:
     with serving() as server:
         with pytest.raises(ProtocolError):

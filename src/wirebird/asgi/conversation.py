@@ -66,11 +66,11 @@ class Conversation:
         "_connection",
         "_denial",
         "_end",
-        "is_gone",
         "_is_receiving",
         "_logger",
         "_scope",
         "_was_told",
+        "is_gone",
         "phase",
     )
 

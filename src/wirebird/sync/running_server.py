@@ -54,6 +54,7 @@ class Server:
         """Set when no more connections are accepted."""
         self._is_serving = False
         self._is_ending = False
+        self._farewell: tuple[CloseCode | int, str] | None = None  # of who first closes connections
 
     @property
     def connections(self) -> set[ServerConnection]:
@@ -133,7 +134,8 @@ class Server:
     ) -> None:
         """Stop listening, close connections, and wait until their handlers have returned.
 
-        Called by a handler, it does not wait for that one. Doing it again does nothing but wait.
+        Called by a handler, it does not wait for that one. Doing it again waits too, and closes
+        connections that were to end by themselves; they are told what was said first.
 
         Args:
             close_connections: False to let open connections end by themselves. Handshakes in
@@ -148,15 +150,17 @@ class Server:
         with self.lock:
             is_first, self._is_ending = not self._is_ending, True
             is_serving = self._is_serving
+            if close_connections and self._farewell is None:
+                self._farewell = code, reason
         if is_first:
             self.shutdown_notifier.close()  # which can be read at the other end
             if not is_serving:
                 self._stop_listening()
         self.socket_closed.wait()
         while threads := self._other_threads():
-            if close_connections:
+            if close_connections and self._farewell is not None:
                 for connection in self.connections:
-                    connection._start_closing(code, reason)
+                    connection._start_closing(*self._farewell)
             # Some may still be in the opening handshake, and be open a moment later.
             threads[0].join(self.SHUTDOWN_POLLING_INTERVAL if close_connections else None)
         self.logger.info("server closed")
