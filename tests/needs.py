@@ -23,18 +23,38 @@ from collections.abc import Iterator
 
 import pytest
 
-__all__ = ["CHROMIUM", "CURL", "NODE", "NPM", "Program", "cache_dir", "exclusive", "npm_ci"]
+__all__ = [
+    "CADDY",
+    "CHROMIUM",
+    "CURL",
+    "HAPROXY",
+    "NGINX",
+    "NODE",
+    "NPM",
+    "Program",
+    "cache_dir",
+    "exclusive",
+    "npm_ci",
+]
 
 INSTALL_TIMEOUT_S = 600
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A program that tests start, and the Debian package that brings it."""
+    """A program that tests start, and the Debian packages that bring it.
+
+    Args:
+        name: of the program.
+        package: or several, with spaces between.
+        alternatives: names that it has elsewhere.
+        files: that the packages bring, without which it is not complete.
+    """
 
     name: str
     package: str
     alternatives: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
@@ -43,6 +63,8 @@ class Program:
 
     def find(self) -> str | None:
         """Where the program is, or None."""
+        if not all(map(os.path.exists, self.files)):
+            return None
         for name in (self.name, *self.alternatives):
             path = shutil.which(name)
             if path is not None:
@@ -61,15 +83,23 @@ class Program:
         return path
 
     def _install(self) -> str | None:
-        if not apt_get("install", "-y", "--no-install-recommends", self.package):
+        arguments = ["install", "-y", "--no-install-recommends", *self.package.split()]
+        if not apt_get(*arguments):
             # The usual cause is an index older than the mirror.
             apt_get("update")
-            apt_get("install", "-y", "--no-install-recommends", self.package)
+            apt_get(*arguments)
         return self.find()
 
 
+CADDY = Program("caddy", "caddy")
 CHROMIUM = Program("chromium", "chromium", ("chromium-browser", "google-chrome"))
 CURL = Program("curl", "curl")
+HAPROXY = Program("haproxy", "haproxy")
+NGINX = Program(
+    "nginx",
+    "nginx-light libnginx-mod-stream",
+    files=("/usr/lib/nginx/modules/ngx_stream_module.so",),
+)
 NODE = Program("node", "nodejs")
 NPM = Program("npm", "npm")
 
