@@ -13,8 +13,10 @@ from tests.asyncio.pair import raw_and_server
 from tests.attacks.raw import TEXT, RawFrame, port_of
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
+from wirebird.asyncio.client import connect
 from wirebird.asyncio.server import ServerConnection, broadcast, serve
 from wirebird.core.rules import Opcode
+from wirebird.extensions.permessage_zstd import ClientPerMessageZstdFactory
 from wirebird.native.fanout import send_shared
 
 # What clients ask for: context or none, windows of several sizes, no compression at all.
@@ -68,6 +70,47 @@ async def test_broadcasts_between_own_messages_are_read_by_real_peers(seed: int)
                 expected[to].append(message)
             if chance.random() < 0.2:
                 await asyncio.sleep(0)
+        for client, ws in zip(clients, opened, strict=True):
+            assert [await client.recv() for _ in expected[ws]] == expected[ws]
+        done.set()
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_broadcasts_over_each_compression(seed: int) -> None:
+    """Some with brotli, some with zstd, with a context or without; each begins where it is."""
+    chance = random.Random(seed)
+    ways: list[dict[str, Any]] = [
+        *({"compression": name} for name in ("brotli", "brotli", "zstd", "zstd", "deflate", None)),
+        {"compression": None, "extensions": [ClientPerMessageZstdFactory(True)]},
+        {"compression": None, "extensions": [ClientPerMessageZstdFactory(False, False, 10)]},
+    ]
+    opened: list[ServerConnection] = []
+    all_here, done = asyncio.Event(), asyncio.Event()
+
+    async def handler(ws: ServerConnection) -> None:
+        opened.append(ws)
+        if len(opened) == len(ways):
+            all_here.set()
+        await done.wait()
+
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(
+            serve(handler, "127.0.0.1", 0, compression=("brotli", "zstd", "deflate"))
+        )
+        uri = f"ws://127.0.0.1:{port_of(server)}"
+        clients = [await stack.enter_async_context(connect(uri, **way)) for way in ways]
+        await all_here.wait()
+        expected: dict[ServerConnection, list[str]] = {ws: [] for ws in opened}
+        for _ in range(60):
+            message = "".join(chance.choices("abcdef", k=chance.choice([0, 3, 50, 9000])))
+            to = chance.choice([None, None, *opened])
+            if to is None:
+                assert send_shared(opened, Opcode.TEXT, message.encode()) == []
+                for ws in opened:
+                    expected[ws].append(message)
+            else:
+                await to.send(message)
+                expected[to].append(message)
         for client, ws in zip(clients, opened, strict=True):
             assert [await client.recv() for _ in expected[ws]] == expected[ws]
         done.set()
