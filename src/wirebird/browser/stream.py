@@ -188,7 +188,7 @@ class WebSocketStream:
         if end.rcvd is None or end.sent is None:
             _reject(self._closed, _error_of(end))
         else:
-            self._closed.set_result(WebSocketCloseInfo(end.rcvd.code, end.rcvd.reason))
+            self._closed.set_result(WebSocketCloseInfo(int(end.rcvd.code), end.rcvd.reason))
 
     def _has_run(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (exc := task.exception()) is not None:

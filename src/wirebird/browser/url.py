@@ -1,22 +1,22 @@
 """The URL that a WebSocket is made with. WebSockets Standard, 3.1; URL Standard, 4.4 and 4.5.
 
 Browsers read URLs leniently: in any case, with spaces around, with backslashes, relative to a
-base. Here such a URL becomes a strict one, as browsers show it; ``core.uri`` then reads that, and
-the rest of Wirebird accepts no other.
+base. Here such a URL becomes the one that browsers show. The rest of Wirebird is stricter still
+(``core.uri``), and is given that URL with the last differences taken out. What it refuses even so,
+such as a name that cannot be looked up, is then a connection that fails, as it is in browsers.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 import urllib.parse
 
-from ..core.uri import parse_uri
-from ..exceptions import InvalidURI
 from .data import scalar_values
 from .errors import DOMException
 
-__all__ = ["origin_of", "websocket_url"]
+__all__ = ["origin_of", "strict_url", "websocket_url"]
 
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 _PORTS = {"ws": "80", "wss": "443"}
@@ -61,10 +61,6 @@ def websocket_url(url: str, base: str | None = None) -> str:
     whole = f"{kind}://{_authority(url, authority, kind)}{_path(path)}"
     if question:
         whole += "?" + urllib.parse.quote(query, safe=_QUERY_SAFE)
-    try:
-        parse_uri(whole)
-    except InvalidURI as exc:
-        raise _refused(url, str(exc)) from exc
     return whole
 
 
@@ -72,6 +68,19 @@ def origin_of(url: str) -> str:
     """Return the origin of a URL that ``websocket_url`` made: scheme, host and port."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{re.split('[/?]', rest)[0].rpartition('@')[2]}"
+
+
+def strict_url(url: str) -> str:
+    """Return a URL that ``websocket_url`` made as ``core.uri`` takes it.
+
+    In a query, browsers send backslashes as they are; in a URL, a user may have no password.
+    """
+    scheme, _, rest = url.partition("://")
+    authority, place = re.fullmatch(r"([^/]*)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
+    user, at, host = authority.rpartition("@")
+    if at and ":" not in user:
+        authority = f"{user}:@{host}"
+    return f"{scheme}://{authority}{place.replace(chr(0x5C), '%5C')}"
 
 
 def _refused(url: object, why: str) -> DOMException:
@@ -110,13 +119,13 @@ def _host(url: str, host: str) -> str:
     """URL Standard, 3.5: an IPv6 address, a number that is an IPv4 address, or a domain."""
     if host.startswith("["):
         try:
-            return f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
+            return f"[{_ipv6(host[1:-1])}]"
         except ValueError as exc:
             raise _refused(url, "its IPv6 address cannot be read") from exc
     domain = urllib.parse.unquote(host, errors="replace").lower()
     try:
         if not domain.isascii():
-            domain = domain.encode("idna").decode()
+            domain = ".".join(_ascii_label(label) for label in re.split("[.。．｡]", domain))
     except UnicodeError as exc:
         raise _refused(url, "its host is no domain") from exc
     if not domain or _FORBIDDEN_IN_HOST.search(domain):
@@ -124,6 +133,27 @@ def _host(url: str, host: str) -> str:
     if re.fullmatch(r"0x[0-9a-f]*|[0-9]+", domain.rstrip(".").rpartition(".")[2]):
         return _ipv4(url, domain)
     return domain
+
+
+def _ascii_label(label: str) -> str:
+    """Convert a label of a domain. Python knows IDNA 2003, in which "ß" and "ς" are no letters."""
+    if "ß" in label or "ς" in label:
+        return "xn--" + unicodedata.normalize("NFKC", label).encode("punycode").decode()
+    return label.encode("idna").decode()
+
+
+def _ipv6(address: str) -> str:
+    """URL Standard, 3.6: in hexadecimal, the longest run of zeros left out, no zone."""
+    if "%" in address:
+        raise ValueError(address)
+    number = int(ipaddress.IPv6Address(address))
+    pieces = ":".join(f"{number >> shift & 0xFFFF:x}" for shift in range(112, -1, -16))
+    runs = list(re.finditer(r"(?<![0-9a-f])0(?::0(?![0-9a-f]))+", pieces))
+    if not runs:
+        return pieces
+    longest = max(runs, key=lambda run: len(run[0]))  # the first of those
+    before, after = pieces[: longest.start()], pieces[longest.end() :]
+    return f"{before.removesuffix(':')}::{after.removeprefix(':')}"
 
 
 def _ipv4(url: str, domain: str) -> str:

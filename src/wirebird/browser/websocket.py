@@ -24,7 +24,7 @@ from .closing import checked_close
 from .data import ArrayBuffer, Blob, scalar_values
 from .errors import DOMException
 from .events import CloseEvent, Event, EventHandler, EventTarget, MessageEvent
-from .url import origin_of, websocket_url
+from .url import origin_of, strict_url, websocket_url
 
 __all__ = ["WebSocket"]
 
@@ -266,7 +266,9 @@ class WebSocket(EventTarget):
         if has_failed or exc.rcvd is None:
             self._end(has_failed=has_failed)
         else:
-            self._end(wasClean=exc.sent is not None, code=exc.rcvd.code, reason=exc.rcvd.reason)
+            self._end(
+                wasClean=exc.sent is not None, code=int(exc.rcvd.code), reason=exc.rcvd.reason
+            )
 
     def _end(
         self,
@@ -328,7 +330,8 @@ async def connected(url: str, protocols: list[Subprotocol], options: dict[str, A
         Exception: as ``connect``.
     """
     arguments = {"write_limit": 0, "create_connection": Connection, **options}
-    connection = cast(Connection, await _Connect(url, subprotocols=protocols or None, **arguments))
+    connecting = _Connect(strict_url(url), subprotocols=protocols or None, **arguments)
+    connection = cast(Connection, await connecting)
     if protocols and connection.subprotocol is None:
         # RFC 6455 allows it, the WebSockets Standard does not (2.1).
         connection.transport.abort()
