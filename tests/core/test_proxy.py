@@ -7,9 +7,15 @@ import websockets.proxy
 import websockets.uri
 
 from wirebird.core.http1 import USER_AGENT
-from wirebird.core.proxy import Proxy, choose_proxy, parse_proxy, prepare_connect_request
+from wirebird.core.proxy import (
+    ConnectAnswer,
+    Proxy,
+    choose_proxy,
+    parse_proxy,
+    prepare_connect_request,
+)
 from wirebird.core.uri import WebSocketURI, parse_uri
-from wirebird.exceptions import InvalidProxy
+from wirebird.exceptions import InvalidProxy, InvalidProxyMessage, InvalidProxyStatus
 from wirebird.proxy import get_proxy
 
 # Attacks.
@@ -196,3 +202,56 @@ def test_who_asks_unless_told_otherwise() -> None:
 def test_a_user_name_alone_has_an_empty_password() -> None:
     assert Proxy("http", "p", 80, "a").user_info == ("a", "")
     assert PROXY.user_info is None
+
+
+# The answer to it.
+
+GRANTED = b"HTTP/1.1 200 Connection established\r\nX-A: b\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 7, len(GRANTED)])
+def test_a_tunnel_that_is_granted(size: int) -> None:
+    answer = ConnectAnswer()
+    pieces = [GRANTED[at : at + size] for at in range(0, len(GRANTED), size)]
+    assert [answer.feed(piece) for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+
+
+@pytest.mark.parametrize("status", [b"301 Moved", b"407 Proxy Authentication Required"])
+def test_a_tunnel_that_is_refused(status: bytes) -> None:
+    with pytest.raises(InvalidProxyStatus) as caught:
+        ConnectAnswer().feed(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+    assert caught.value.response.status_code == int(status[:3])
+
+
+@pytest.mark.parametrize(
+    "data", [b"SSH-2.0-OpenSSH_9.9\r\n", b"HTTP/1.1 200 " + bytes(9000), GRANTED + b"and more"]
+)
+def test_an_answer_that_is_none(data: bytes) -> None:
+    with pytest.raises(InvalidProxyMessage):
+        ConnectAnswer().feed(data)
+
+
+@pytest.mark.parametrize("data", [b"", GRANTED[:10], GRANTED[:-2]])
+def test_an_answer_that_ends_too_early(data: bytes) -> None:
+    answer = ConnectAnswer()
+    if data:
+        assert answer.feed(data) is False
+    with pytest.raises(InvalidProxyMessage):
+        answer.feed(b"")
+    with pytest.raises(InvalidProxyMessage):  # nothing gets better by asking again
+        ConnectAnswer().feed(b"")
+
+
+def test_what_the_scheme_says() -> None:
+    kinds = {
+        scheme: (parse_proxy(f"{scheme}://x").is_socks, parse_proxy(f"{scheme}://x").resolves_names)
+        for scheme in ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+    }
+    assert kinds == {
+        "http": (False, False),
+        "https": (False, False),
+        "socks4": (True, False),
+        "socks4a": (True, True),
+        "socks5": (True, False),
+        "socks5h": (True, True),
+    }

@@ -6,8 +6,8 @@ import pytest
 
 from wirebird.core.fields import Headers, HeadersLike
 from wirebird.core.http1 import Response
-from wirebird.core.redirects import MAX_REDIRECTS, follow, headers_for
-from wirebird.exceptions import InvalidURI, SecurityError
+from wirebird.core.redirects import MAX_REDIRECTS, follow, headers_for, next_request
+from wirebird.exceptions import InvalidStatus, InvalidURI, SecurityError
 
 OLD = "ws://old.example/a/b?c"
 
@@ -209,3 +209,23 @@ def test_the_scheme_of_a_relative_location_is_kept() -> None:
 
 def test_how_many_are_followed() -> None:
     assert MAX_REDIRECTS == 10
+
+
+# The next request.
+
+
+def test_the_next_request_of_a_client() -> None:
+    given = {"has_socket": False, "is_unix": False, "has_address": False}
+    headers = {"Authorization": "secret", "X-A": "b"}
+    uri, kept = next_request(InvalidStatus(redirect("ws://new.example/")), OLD, headers, **given)
+    assert uri == "ws://new.example/"
+    assert kept is not None
+    assert list(Headers(kept).raw_items()) == [("X-A", "b")]
+    refusal = InvalidStatus(redirect(status=404))
+    with pytest.raises(InvalidStatus) as caught:
+        next_request(refusal, OLD, None, **given)
+    assert caught.value is refusal
+    leads_nowhere = InvalidStatus(redirect("ftp://x/"))
+    with pytest.raises(InvalidURI) as invalid:
+        next_request(leads_nowhere, OLD, None, **given)
+    assert invalid.value.__cause__ is leads_nowhere
