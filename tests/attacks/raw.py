@@ -1,142 +1,93 @@
-"""A peer that does exactly what it is told, right or wrong, byte by byte.
+"""A peer that does exactly what it is told, over a socket, and what tests of hostile peers measure.
 
-It knows sockets and the layout of frames, and nothing of Wirebird: it reads only when asked, so
-it can be a peer that never reads; it sends whatever bytes it is given. Beside it: what the tests
-of hostile peers measure with (memory, and a bystander who must be served meanwhile).
+The peer and the frames are those of ``wirebird.testing``. Beside them here: memory, and a bystander
+who must be served meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import dataclasses
-import hashlib
 import socket
-import struct
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Self
 
 from wirebird.asyncio.client import connect
-from wirebird.asyncio.server import Server, ServerConnection, serve
+from wirebird.asyncio.server import Server, serve
+from wirebird.testing.peer import Peer
+from wirebird.testing.servers import echo
+from wirebird.testing.streams import SocketStream
+from wirebird.testing.wire import (
+    BINARY,
+    CLOSE,
+    CONT,
+    KEY,
+    MASK,
+    PING,
+    PONG,
+    TEXT,
+    accept_of,
+    close_payload,
+    key_of,
+    masked,
+    request,
+    response,
+)
+from wirebird.testing.wire import WireFrame as RawFrame
+from wirebird.testing.wire import raw_frame as frame
 
-CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-KEY = base64.b64encode(bytes(16)).decode()
-MASK = b"\x37\xfa\x21\x3d"
+__all__ = [
+    "BINARY",
+    "CLOSE",
+    "CONT",
+    "DEFLATE",
+    "KEY",
+    "MASK",
+    "MIB",
+    "PING",
+    "PONG",
+    "TEXT",
+    "Bystander",
+    "Memory",
+    "RawFrame",
+    "RawPeer",
+    "accept_of",
+    "bystander",
+    "close_payload",
+    "echo",
+    "echo_server",
+    "frame",
+    "key_of",
+    "masked",
+    "memory",
+    "opened",
+    "port_of",
+    "raw_server",
+    "request",
+    "response",
+    "uri_of",
+]
+
 MIB = 2**20
 
 DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate"
 
 
-def accept_of(key: str) -> str:
-    """The answer to a key. RFC 6455, 4.2.2."""
-    digest = hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
-    return base64.b64encode(digest).decode()
-
-
-def masked(payload: bytes, key: bytes = MASK) -> bytes:
-    """Apply a masking key. RFC 6455, 5.3."""
-    keys = (key * (len(payload) // 4 + 1))[: len(payload)]
-    return (int.from_bytes(payload, "big") ^ int.from_bytes(keys, "big")).to_bytes(
-        len(payload), "big"
-    )
-
-
-def frame(
-    opcode: int,
-    payload: bytes = b"",
-    *,
-    fin: bool = True,
-    rsv: int = 0,
-    mask: bool = True,
-    length: int | None = None,
-) -> bytes:
-    """Write a frame, which need not be a valid one.
-
-    Args:
-        opcode: any of 0-15.
-        payload: as it is meant; it is masked here.
-        fin, mask: the bits.
-        rsv: RSV1 is 4, RSV2 is 2, RSV3 is 1.
-        length: that the header claims, when it is not that of the payload.
-    """
-    length = len(payload) if length is None else length
-    first = fin << 7 | rsv << 4 | opcode
-    bit = mask << 7
-    if length < 126:
-        header = struct.pack("!BB", first, bit | length)
-    elif length < 2**16:
-        header = struct.pack("!BBH", first, bit | 126, length)
-    else:
-        header = struct.pack("!BBQ", first, bit | 127, length)
-    return header + (MASK + masked(payload) if mask else payload)
-
-
-def close_payload(code: int, reason: str = "") -> bytes:
-    """What a Close carries. RFC 6455, 5.5.1."""
-    return struct.pack("!H", code) + reason.encode()
-
-
-def request(*headers: str, path: str = "/", host: str = "127.0.0.1") -> bytes:
-    """A proper request for a WebSocket, with further header lines."""
-    lines = [
-        f"GET {path} HTTP/1.1",
-        f"Host: {host}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Key: {KEY}",
-        "Sec-WebSocket-Version: 13",
-        *headers,
-    ]
-    return "".join(line + "\r\n" for line in lines).encode() + b"\r\n"
-
-
-def response(key: str, *headers: str) -> bytes:
-    """A proper answer to a request, with further header lines."""
-    lines = [
-        "HTTP/1.1 101 Switching Protocols",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Accept: {accept_of(key)}",
-        *headers,
-    ]
-    return "".join(line + "\r\n" for line in lines).encode() + b"\r\n"
-
-
-@dataclasses.dataclass(frozen=True)
-class RawFrame:
-    """A frame as it was on the wire, unmasked."""
-
-    opcode: int
-    payload: bytes
-    fin: bool = True
-    rsv: int = 0
-    masked: bool = False
-
-    @property
-    def code(self) -> int:
-        """The code of a Close; 1005 for none."""
-        return struct.unpack("!H", self.payload[:2])[0] if self.payload else 1005
-
-    @property
-    def reason(self) -> str:
-        """The reason of a Close."""
-        return self.payload[2:].decode()
-
-
-class RawPeer:
-    """One end of a TCP connection, in the hands of a test."""
+class RawPeer(Peer):
+    """A peer over a socket that a test has at hand; it connects by port."""
 
     def __init__(self, sock: socket.socket) -> None:
-        sock.setblocking(False)
+        super().__init__(SocketStream(sock))
         self.sock = sock
-        self.buffer = bytearray()
         self.loop = asyncio.get_running_loop()
 
     @classmethod
-    async def connect(cls, port: int, *, receive_buffer: int | None = None) -> Self:
-        """Connect, and send nothing yet.
+    async def connect(  # type: ignore[override]
+        cls, port: int, *, receive_buffer: int | None = None
+    ) -> Self:
+        """Connect to a port of 127.0.0.1, and send nothing yet.
 
         Args:
             port: on 127.0.0.1.
@@ -150,119 +101,11 @@ class RawPeer:
         await peer.loop.sock_connect(sock, ("127.0.0.1", port))
         return peer
 
-    async def send(self, *data: bytes) -> None:
-        """Send bytes; wait while the network takes no more."""
-        await asyncio.sleep(0)
-        await self.loop.sock_sendall(self.sock, b"".join(data))
-
-    async def try_send(self, *data: bytes) -> bool:
-        """Send bytes; return whether the other end took them, and is there at all."""
-        try:
-            await self.send(*data)
-        except OSError:
-            return False
-        return True
-
-    async def fill(self) -> bytes:
-        """Read once; b"" at the end.
-
-        Raises:
-            ConnectionResetError: the other end cut the connection.
-        """
-        await asyncio.sleep(0)  # where data waits, sock_recv does not let others run
-        data = await self.loop.sock_recv(self.sock, 64 * 1024)
-        self.buffer += data
-        return data
-
-    async def exactly(self, n: int) -> bytes:
-        """Read ``n`` bytes.
-
-        Raises:
-            EOFError: the stream ends before.
-        """
-        while len(self.buffer) < n:
-            if not await self.fill():
-                raise EOFError(f"the stream ended with {bytes(self.buffer)!r}")
-        data = bytes(self.buffer[:n])
-        del self.buffer[:n]
-        return data
-
-    async def head(self) -> str:
-        """Read the head of a request or response, with the empty line after it."""
-        while (end := self.buffer.find(b"\r\n\r\n")) < 0:
-            if not await self.fill():
-                raise EOFError(f"the stream ended with {bytes(self.buffer)!r}")
-        return (await self.exactly(end + 4)).decode("iso-8859-1")
-
-    async def open(self, *headers: str) -> str:
-        """Do the opening handshake as a client; return the head of the response."""
-        await self.send(request(*headers))
-        head = await self.head()
-        assert head.startswith("HTTP/1.1 101 "), head
-        assert f"Sec-WebSocket-Accept: {accept_of(KEY)}\r\n" in head
-        return head
-
     async def accept(self, *headers: str) -> str:
-        """Do the opening handshake as a server; return the head of the request."""
+        """Do the opening handshake as a server; a client that goes away is an EOFError."""
         head = await self.head()
         await self.send(response(key_of(head), *headers))
         return head
-
-    async def frame(self) -> RawFrame:
-        """Read a frame."""
-        first, second = await self.exactly(2)
-        length = second & 0x7F
-        if length == 126:
-            (length,) = struct.unpack("!H", await self.exactly(2))
-        elif length == 127:
-            (length,) = struct.unpack("!Q", await self.exactly(8))
-        key = await self.exactly(4) if second & 0x80 else b""
-        payload = await self.exactly(length)
-        return RawFrame(
-            first & 0x0F,
-            masked(payload, key) if key else payload,
-            bool(first & 0x80),
-            first >> 4 & 7,
-            bool(key),
-        )
-
-    async def close_frame(self) -> RawFrame:
-        """Read up to the Close, and return it."""
-        while (received := await self.frame()).opcode != CLOSE:
-            pass
-        return received
-
-    async def rest(self) -> bytes:
-        """Read to the end of the stream."""
-        while await self.fill():
-            pass
-        data = bytes(self.buffer)
-        self.buffer.clear()
-        return data
-
-    def half_close(self) -> None:
-        """Say that nothing more will be sent."""
-        self.sock.shutdown(socket.SHUT_WR)
-
-    def reset(self) -> None:
-        """Go away without a word: the other end gets an RST."""
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.sock.close()
-
-    def close(self) -> None:
-        """Close the socket."""
-        self.sock.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-
-
-def key_of(head: str) -> str:
-    """The key in the head of a request."""
-    return head.split("Sec-WebSocket-Key: ")[1].split("\r\n")[0]
 
 
 def port_of(server: Server) -> int:
@@ -318,12 +161,6 @@ async def raw_server(talk: Callable[[RawPeer], Awaitable[None]]) -> AsyncIterato
 
 
 # What is measured.
-
-
-async def echo(connection: ServerConnection) -> None:
-    """A handler that sends back what it receives."""
-    async for message in connection:
-        await connection.send(message)
 
 
 @contextlib.asynccontextmanager

@@ -16,7 +16,19 @@ from urllib.parse import urlsplit
 
 from .raw_peer import RawPeer
 from .streams import SocketStream, Stream
-from .wire import BINARY, CLOSE, PING, PONG, TEXT, WireFrame, key_of, request, response
+from .wire import (
+    BINARY,
+    CLOSE,
+    KEY,
+    PING,
+    PONG,
+    TEXT,
+    WireFrame,
+    accept_of,
+    key_of,
+    request,
+    response,
+)
 
 if TYPE_CHECKING:
     from .network import MemoryNetwork
@@ -110,10 +122,14 @@ class Peer(RawPeer):
             headers: further lines of the request, such as "Origin: http://example.com".
 
         Raises:
-            AssertionError: the answer is not 101.
+            AssertionError: the answer is not 101, or not to this request.
         """
         await self.send(request(*headers, path=self.path, host=self.host))
-        return await self.expect_head("HTTP/1.1 101 ")
+        head = await self.expect_head("HTTP/1.1 101 ")
+        line = f"sec-websocket-accept: {accept_of(KEY)}".lower()
+        if line not in head.lower().split("\r\n"):
+            raise AssertionError(f"expected {line!r} in the head, but came:\n{head}")
+        return head
 
     async def accept(self, *headers: str) -> str:
         """Do the opening handshake as a server; return the head of the request.
