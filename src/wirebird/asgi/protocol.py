@@ -15,7 +15,7 @@ import asyncio
 import http
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Self
 
 from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
@@ -118,8 +118,13 @@ class WebSocketProtocol(ServerConnection):
         self._server_state.connections.discard(self)
         super().connection_lost(exc)
         self.server._connection_ended(self)
-        if self._conversation is not None:
-            self._conversation.lost()
+        conversation, self._conversation = self._conversation, None
+        if conversation is not None:
+            conversation.lost()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return this one: whoever copies a scope does not mean the connection."""
+        return self
 
     def shutdown(self) -> None:
         """End soon: uvicorn shuts down. A request that is not answered yet is refused (503)."""
