@@ -22,6 +22,7 @@ import pytest
 import trustme
 from websockets.asyncio.server import Server, ServerConnection, serve
 
+import wirebird.asyncio.server
 from wirebird.asyncio import client
 from wirebird.cli.connect import hang_up
 from wirebird.core.handshake.key import accept_key
@@ -259,6 +260,30 @@ async def test_compression_is_offered_by_default() -> None:
     async with serving(echo_of(0)) as (_, uri):
         ended = await connect(*UNTIL_CLOSED, uri)
     assert "permessage-deflate" in ended.err
+
+
+@pytest.mark.parametrize(("accepted", "agreed"), [("bz", "b"), ("zb", "z"), ("z", "z")])
+async def test_compressions_are_offered(accepted: str, agreed: str) -> None:
+    names = {"b": "brotli", "z": "zstd"}
+
+    async def echo(connection: wirebird.asyncio.server.ServerConnection) -> None:
+        await connection.send(await connection.recv())
+
+    compression = [names[name] for name in accepted]
+    async with wirebird.asyncio.server.serve(echo, "localhost", 0, compression=compression) as ours:
+        uri = f"ws://localhost:{ours.sockets[0].getsockname()[1]}"
+        offers = ("--compression", "zstd", "--compression", "brotli")
+        ended = await connect(*offers, *UNTIL_CLOSED, uri, stdin=b"hello\n")
+    assert (ended.code, ended.out) == (0, "hello\n")
+    assert f"permessage-{names[agreed]}" in ended.err
+
+
+async def test_compressions_that_are_none() -> None:
+    for names, why in [(["snappy"], "'snappy' is not one of"), (["zstd", "zstd"], "named twice")]:
+        offers = [argument for name in names for argument in ("--compression", name)]
+        ended = await connect(*offers, "ws://localhost:1")
+        assert ended.code == 2
+        assert why in ended.err
 
 
 async def test_messages_longer_than_max_size_are_refused() -> None:

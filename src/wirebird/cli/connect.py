@@ -15,6 +15,7 @@ import click
 from ..asyncio.client import ClientConnection, connect
 from ..client import ClientProtocol
 from ..exceptions import InvalidURI
+from ..extensions.compression import COMPRESSIONS, client_extensions
 from ..frames import Frame
 from ..typing import Origin, Subprotocol
 from ..uri import parse_uri
@@ -58,7 +59,7 @@ class Settings:
     subprotocols: list[str]
     origin: str | None
     tls: ssl.SSLContext | None
-    compress: bool
+    compression: tuple[str, ...]
     timeout_s: float | None
     max_size: int | None
 
@@ -115,7 +116,16 @@ def check_seconds(ctx: click.Context, param: click.Parameter, value: float) -> f
     "--compress/--no-compress",
     default=True,
     show_default=True,
-    help="Offer permessage-deflate.",
+    help="Offer to compress messages.",
+)
+@click.option(
+    "--compression",
+    "compressions",
+    multiple=True,
+    type=click.Choice(COMPRESSIONS),
+    default=("deflate",),
+    show_default=True,
+    help="Offer this compression; several in order of preference.",
 )
 @click.option(
     "--timeout",
@@ -161,6 +171,7 @@ def command(
     insecure: bool,
     cacert: str | None,
     compress: bool,
+    compressions: tuple[str, ...],
     timeout: float,
     max_size: int,
     wait: float,
@@ -181,7 +192,7 @@ def command(
         subprotocols=list(subprotocols),
         origin=origin,
         tls=tls_context(uri, insecure, cacert),
-        compress=compress,
+        compression=usable(compressions) if compress else (),
         timeout_s=None if timeout == math.inf else timeout,
         max_size=max_size,
     )
@@ -189,6 +200,19 @@ def command(
         return asyncio.run(talk(settings, console, binary=binary, null=null, wait_s=wait))
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+
+
+def usable(compressions: tuple[str, ...]) -> tuple[str, ...]:
+    """Return them, if they are named once and what they need is installed.
+
+    Raises:
+        click.UsageError: they are not.
+    """
+    try:
+        client_extensions(None, compressions)
+    except (ImportError, ValueError) as exc:
+        raise click.BadParameter(str(exc), param_hint="--compression") from exc
+    return compressions
 
 
 def tls_context(uri: str, insecure: bool, cacert: str | None) -> ssl.SSLContext | None:
@@ -236,7 +260,7 @@ async def open_connection(settings: Settings) -> Connection:
         additional_headers=settings.headers,
         subprotocols=[Subprotocol(name) for name in settings.subprotocols] or None,
         origin=None if settings.origin is None else Origin(settings.origin),
-        compression="deflate" if settings.compress else None,
+        compression=settings.compression,
         open_timeout=settings.timeout_s,
         max_size=settings.max_size,
         **options,

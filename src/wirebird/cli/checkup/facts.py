@@ -17,9 +17,15 @@ __all__ = ["EXTRAS", "Facts", "OpenFiles", "Tls", "gather", "missing_of"]
 
 # What each extra brings, by the names of distributions.
 EXTRAS = {
+    "asgi": ("uvicorn",),
+    "brotli": ("brotli",),
     "cli": ("click", "rich", "prompt-toolkit"),
+    "jwt": ("PyJWT",),
+    "opentelemetry": ("opentelemetry-api",),
+    "prometheus": ("prometheus-client",),
     "proxy": ("python-socks",),
     "router": ("werkzeug",),
+    "zstd": ("zstandard",),
 }
 
 
@@ -88,9 +94,7 @@ def gather() -> Facts:
         loop=_default_loop(),
         uvloop=_version_of("uvloop"),
         tls=_tls(),
-        extras={
-            extra: {name: _version_of(name) for name in names} for extra, names in EXTRAS.items()
-        },
+        extras=_extras(),
         open_files=_open_files(),
     )
 
@@ -105,6 +109,13 @@ def _version_of(distribution: str) -> str | None:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _extras() -> dict[str, dict[str, str | None]]:
+    extras = {extra: {name: _version_of(name) for name in names} for extra, names in EXTRAS.items()}
+    if sys.version_info >= (3, 14):
+        extras["zstd"] = {"compression.zstd": f"of Python {platform.python_version()}"}
+    return extras
 
 
 def _default_loop() -> str:
