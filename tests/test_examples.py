@@ -302,3 +302,21 @@ async def test_threads() -> None:
     async with example("threads.py", "0") as server:
         assert await asyncio.to_thread(visit, await server.uri()) == "done"
         assert await server.process.wait() == 0
+
+
+async def test_compressions(tmp_path: pathlib.Path) -> None:
+    messages = tmp_path / "messages"
+    messages.write_text("".join(f'{{"event": "tick", "number": {n}}}\n' for n in range(300)))
+    percents: list[dict[str, float]] = []
+    async with example("compressions.py", str(messages)) as program:
+        while line := await program.line():
+            if re.fullmatch(r"\d+ messages, \d+ bytes", line):
+                percents.append({})
+                continue
+            row = re.fullmatch(r"  (.{24}) +([\d.]+) % +\d+ ms( +\d+ KB)?", line)
+            assert row is not None
+            percents[-1][row[1].strip()] = float(row[2])
+    alone, together = percents
+    assert alone.keys() == together.keys()
+    assert alone["deflate, as by default"] < alone["deflate, no context"]
+    assert max(together.values()) < 25 < alone["brotli"]

@@ -80,6 +80,27 @@ async def test_it_hears_its_messages_back(chromium: Chromium) -> None:
     }
 
 
+async def test_it_offers_no_compression_but_deflate(chromium: Chromium) -> None:
+    """What the docs say of browsers; and a server that prefers others still serves it."""
+    offers: list[str] = []
+
+    def look(connection: ServerConnection, request: Request) -> None:
+        offers.extend(request.headers.get_all("Sec-WebSocket-Extensions"))
+
+    async with echo_server(
+        compression=("zstd", "brotli", "deflate"), process_request=look
+    ) as server:
+        script = """
+            const socket = open();
+            await socket.next();
+            socket.send("Hello");
+            return [socket.extensions.split(";")[0], (await socket.next()).data];
+        """
+        seen = await run(chromium, server.uri, script)
+    assert seen == ["permessage-deflate", "Hello"]
+    assert offers == ["permessage-deflate; client_max_window_bits"]
+
+
 async def test_it_does_without_compression(chromium: Chromium) -> None:
     async with echo_server(compression=None) as server:
         script = """
