@@ -2,9 +2,9 @@
 
     python examples/compressions.py [FILE]
 
-takes the lines of FILE, or the quotes of a market that does not exist, as messages: each alone, then
-100 together. For each way to compress them it prints their size on the wire, in percent, the time
-to compress them, and on Linux the memory that a connection holds between two messages.
+takes the lines of FILE, or quotes of a market that does not exist, as messages: each alone, then 100
+together. For each way to compress them it prints their size on the wire, in percent, the time that
+it takes, and on Linux the memory that a connection holds between two messages.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def agreed(client: Any, server: Any) -> tuple[Any, Any]:
 
 
 def compressed(messages: list[bytes], way: tuple[Any, Any]) -> tuple[int, float]:
-    """Return how many bytes of payload a server sends for these messages, and in how many seconds."""
+    """Return how many bytes a server sends for these messages, and in how many seconds."""
     ours, theirs = agreed(*way)
     total, seconds = 0, 0.0
     for message in messages:
