@@ -10,13 +10,13 @@ from .test_plugin import ROOT, project, run
 __all__ = ["project"]
 
 PAGE = ROOT / "docs" / "testing.md"
-CONFTEST = '''
+CONFTEST = """
 import pytest
 
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
-'''
+"""
 
 
 def test_the_programs_run(project: pathlib.Path) -> None:
