@@ -52,8 +52,14 @@ class Chromium:
 
 
 @contextlib.contextmanager
-def start_chromium(path: str, profile: pathlib.Path) -> Iterator[Chromium]:
-    """Run a headless Chromium with a throw-away profile; it has ended when the block is left."""
+def start_chromium(path: str, profile: pathlib.Path, *further: str) -> Iterator[Chromium]:
+    """Run a headless Chromium with a throw-away profile; it has ended when the block is left.
+
+    Args:
+        path: of the program.
+        profile: a folder for it alone.
+        further: arguments for it.
+    """
     arguments = [
         path,
         "--headless=new",
@@ -67,6 +73,7 @@ def start_chromium(path: str, profile: pathlib.Path) -> Iterator[Chromium]:
         "--disable-gpu",
         "--disable-sync",
         "--mute-audio",
+        *further,
         "about:blank",
     ]
     if os.geteuid() == 0:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import pathlib
 import signal
+import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator
@@ -54,6 +55,12 @@ class Run:
         """Send a signal; return the exit code."""
         self.process.send_signal(number)
         return await asyncio.wait_for(self.process.wait(), 15)
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command sets here for other processes does not stay."""
+    monkeypatch.setenv("WIREBIRD_ORIGINS", "*")
 
 
 @pytest.fixture
@@ -166,3 +173,68 @@ def test_without_uvicorn(
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert main(["run", "main:app"]) == 1
     assert "pip install 'wirebird[asgi]'" in capsys.readouterr().err
+
+
+async def status_of(url: str, origin: str | None, host: str | None = None) -> str:
+    """The status of the answer to a request with this Origin, and this Host."""
+    name, _, port = url.removeprefix("ws://").strip("/").partition(":")
+    reader, writer = await asyncio.open_connection(name, int(port))
+    lines = [
+        f"GET / HTTP/1.1\r\nHost: {host or name}:{port}",
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ]
+    if origin is not None:
+        lines.append(f"Origin: {origin}")
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    status = (await reader.readline()).split()[1].decode()
+    writer.transport.abort()
+    return status
+
+
+@pytest.mark.parametrize("arguments", [(), ("--workers", "2")])
+async def test_only_its_own_pages_may_connect(
+    folder: pathlib.Path, arguments: tuple[str, ...]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "wirebird", "run", "--app-dir", str(folder)),
+        *("main:app", "--port", port, *arguments),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        url = f"ws://127.0.0.1:{port}/"
+        while True:
+            try:
+                assert await status_of(url, None) == "101"
+                break
+            except OSError:
+                assert process.returncode is None
+                await asyncio.sleep(0.1)
+        assert await status_of(url, f"http://127.0.0.1:{port}") == "101"
+        assert await status_of(url, f"http://localhost:{port}", "localhost") == "101"
+        assert await status_of(url, "https://evil.example") == "403"
+        assert await status_of(url, "null") == "403"
+        # A name of a stranger's that was made to lead here: DNS rebinding.
+        rebound = "rebound.example"
+        assert await status_of(url, f"http://{rebound}:{port}", rebound) == "403"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def test_other_pages_that_may_connect(folder: pathlib.Path) -> None:
+    arguments = ("--origin", "https://a.example/", "--origin", "https://b.example")
+    async with running(folder, "main:app", "--port", "0", *arguments) as run:
+        assert await status_of(run.url, "https://b.example") == "101"
+        assert await status_of(run.url, None) == "101"
+        assert await status_of(run.url, run.url.replace("ws", "http").strip("/")) == "403"
+    async with running(folder, "main:app", "--port", "0", "--origin", "*") as run:
+        assert await status_of(run.url, "https://evil.example") == "101"
+
+
+def test_a_wrong_origin(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "main:app", "--origin", "example.com"]) == 2
+    assert "'example.com' is not an origin" in capsys.readouterr().err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wirebird.core.origins import SameOrigin, normalize_origin
+from wirebird.core.origins import SameOrigin, normalize_origin, parse_origins
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,24 @@ def test_hosts_are_a_list() -> None:
         "SameOrigin(hosts=['a.example', 'b.example'])"
     )
     assert repr(SameOrigin()) == "SameOrigin()"
+
+
+def test_origins_as_people_write_them() -> None:
+    assert parse_origins("https://a.example *") is None
+    assert parse_origins("HTTPS://a.example/ http://b.example:80") == [
+        None,
+        "https://a.example",
+        "http://b.example",
+    ]
+    origins = parse_origins("same same:a.example,B.example same:")
+    assert repr(origins) == (
+        "[None, SameOrigin(), SameOrigin(hosts=['a.example', 'b.example']), SameOrigin(hosts=[])]"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "example.com", "https://a.example ws://b.example", "Same"]
+)
+def test_what_is_none_of_them(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_origins(text)

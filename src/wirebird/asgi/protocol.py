@@ -12,9 +12,12 @@ connection lives, ``tasks`` the applications that run. ``shutdown`` is how it as
 from __future__ import annotations
 
 import asyncio
+import functools
 import http
 import logging
-from collections.abc import Callable, Iterable
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 from uvicorn.config import Config
@@ -26,8 +29,9 @@ from ..core.backlog import SLOW_CONSUMER_BYTES, SlowConsumerPolicy
 from ..core.close import Close
 from ..core.handshake.application import add_to_accepted
 from ..core.http1 import Response
+from ..core.origins import SameOrigin, parse_origins
 from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, CloseCode, State
-from ..core.types import Subprotocol
+from ..core.types import Origin, Subprotocol
 from ..exceptions import ConnectionClosed, ConnectionClosedError, InvalidState
 from ..extensions.permessage_deflate import enable_server_permessage_deflate
 from ..server import ServerProtocol
@@ -38,6 +42,15 @@ from .served import Served
 __all__ = ["WebSocketProtocol"]
 
 _DEFLATE = enable_server_permessage_deflate(None)
+
+
+def _origins_of_environment() -> Sequence[Origin | SameOrigin | None] | None:
+    """Return what ``wirebird run --origin`` has left there for the processes it starts."""
+    text = os.environ.get("WIREBIRD_ORIGINS")
+    return None if text is None else _parsed_origins(text)
+
+
+_parsed_origins = functools.lru_cache(maxsize=1)(parse_origins)
 
 
 class WebSocketProtocol(ServerConnection):
@@ -56,6 +69,8 @@ class WebSocketProtocol(ServerConnection):
 
     engine: str | None = None
     """"python" or "native"; None for the default."""
+    origins: Sequence[Origin | re.Pattern[str] | SameOrigin | None] | None = None
+    """Whose pages may connect, as for ``serve``; None for all, unless ``WIREBIRD_ORIGINS`` says."""
     close_timeout_s: float | None = 10
     """How long a closing handshake may take."""
     write_limit: int | tuple[int, int | None] = 2**15
@@ -87,6 +102,7 @@ class WebSocketProtocol(ServerConnection):
         self.app_state = app_state
         self._server_state = server_state
         protocol = ServerProtocol(
+            origins=_origins_of_environment() if self.origins is None else self.origins,
             extensions=_DEFLATE if config.ws_per_message_deflate else None,
             max_size=config.ws_max_size,
             logger=logging.getLogger("uvicorn.error"),

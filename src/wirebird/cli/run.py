@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..core.origins import parse_origins
 from ..engine import engine_name
-from .serve import for_url, port_to_open, say, tls_context
+from .serve import for_url, own_names, port_to_open, say, tls_context
 
 if TYPE_CHECKING:
     import uvicorn
@@ -56,6 +58,16 @@ _COULD_NOT_START = 3
     metavar="ADDRESSES",
     help="Addresses and networks of proxies, separated by commas; FORWARDED_ALLOW_IPS, or else "
     "this machine.",
+)
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Origin whose pages may open WebSockets, such as https://example.com; can be given "
+    "several times; '*' for all. By default, only the pages of this server, under its address, "
+    "localhost, --host, or this machine's name. Clients that are no browsers send no origin and "
+    "are always accepted.",
 )
 @click.option(
     "--cert",
@@ -127,6 +139,7 @@ def command(app: str, **settings: Any) -> int:
             f"{app} names no application: main:app is app in main.py", param_hint="MODULE:APP"
         )
     tls_context(settings["ssl_certfile"], settings["ssl_keyfile"])  # it says what is wrong
+    origins = _origins(settings.pop("origins"), settings["host"])
     try:
         import uvicorn
 
@@ -140,11 +153,26 @@ def command(app: str, **settings: Any) -> int:
     del asgi
     sys.path.insert(0, os.path.abspath(settings.pop("app_dir")))
     say(f"WebSockets by Wirebird, {engine_name()} engine, under uvicorn {uvicorn.__version__}.")
+    os.environ["WIREBIRD_ORIGINS"] = origins  # for the processes that uvicorn starts, too
     workers = settings["workers"] or int(os.environ.get("WEB_CONCURRENCY") or 1)
     if settings["reload"] or workers > 1:
         uvicorn.run(app, ws=_CLASS, **settings)  # in other processes; it says where they listen
         return 0
     return run(uvicorn.Config(app, ws=_CLASS, **settings))
+
+
+def _origins(given: Sequence[str], host: str) -> str:
+    """Return whose pages may connect, as ``parse_origins`` reads it.
+
+    Raises:
+        click.BadParameter: one of them is not an origin.
+    """
+    text = " ".join(given) if given else f"same:{','.join(sorted(own_names(host)))}"
+    try:
+        parse_origins(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--origin") from error
+    return text
 
 
 def run(config: uvicorn.Config) -> int:

@@ -20,7 +20,9 @@ import ipaddress
 import urllib.parse
 from collections.abc import Collection
 
-__all__ = ["SameOrigin", "normalize_origin"]
+from .types import Origin
+
+__all__ = ["SameOrigin", "normalize_origin", "parse_origins"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -84,6 +86,36 @@ def normalize_origin(origin: str) -> str:
         raise ValueError(f"{origin!r} is not an origin, such as https://example.com")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + ("" if port in {None, default} else f":{port}")
+
+
+def parse_origins(text: str) -> list[Origin | SameOrigin | None] | None:
+    """Read ``origins`` of a server as people write them; programs, without Origin, are among them.
+
+    Args:
+        text: with spaces between: origins; ``same`` for the server's own pages under any name,
+            ``same:NAME,NAME`` for those under addresses, ``localhost`` and these names; ``*`` for
+            every page.
+
+    Returns:
+        None for every page.
+
+    Raises:
+        ValueError: something else is there, or nothing.
+    """
+    items = text.split()
+    if not items:
+        raise ValueError("there is no origin, such as https://example.com")
+    if "*" in items:
+        return None
+    origins: list[Origin | SameOrigin | None] = [None]
+    for item in items:
+        word, colon, names = item.partition(":")
+        if word == "same":
+            hosts = [name for name in names.split(",") if name]
+            origins.append(SameOrigin(hosts if colon else None))
+        else:
+            origins.append(Origin(normalize_origin(item)))
+    return origins
 
 
 def _is_own(origin: str, names: Collection[str]) -> bool:
