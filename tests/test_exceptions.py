@@ -160,6 +160,7 @@ FURTHER = [
     Made("InvalidVersion", "Sec-WebSocket-Version", "12"),
     Made("UnsafeHeader", "Name", "a\r\nb"),
     Made("PayloadTooBig", "something"),
+    Made("LimitExceeded", "messages", "too many messages a second"),
 ]
 
 
@@ -180,7 +181,7 @@ def test_hierarchy_is_that_of_websockets(name: str) -> None:
 
 
 def test_further_errors_are_caught_by_the_names_of_websockets() -> None:
-    assert set(exceptions.__all__) - set(peer.__all__) == set(OURS_ALONE)
+    assert set(exceptions.__all__) - set(peer.__all__) == {*OURS_ALONE, "LimitExceeded"}
     for name, base in OURS_ALONE.items():
         assert base in peer.__all__
         assert issubclass(getattr(exceptions, name), getattr(exceptions, base))

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
         unix_serve,
     )
     from .client import ClientProtocol
+    from .core.instrumentation import Instrumentation
+    from .core.limits import Limits
     from .core.origins import SameOrigin
+    from .core.stats import Stats
     from .datastructures import Headers, HeadersLike, MultipleValuesError
     from .exceptions import (
         ConcurrencyError,
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
         InvalidUpgrade,
         InvalidURI,
         InvalidVersion,
+        LimitExceeded,
         NegotiationError,
         PayloadTooBig,
         ProtocolError,
@@ -97,6 +101,7 @@ __all__ = [
     "HeaderLineTooLong",
     "Headers",
     "HeadersLike",
+    "Instrumentation",
     "InvalidHandshake",
     "InvalidHeader",
     "InvalidHeaderFormat",
@@ -117,6 +122,8 @@ __all__ = [
     "InvalidURI",
     "InvalidUpgrade",
     "InvalidVersion",
+    "LimitExceeded",
+    "Limits",
     "LoggerLike",
     "MultipleValuesError",
     "NegotiationError",
@@ -137,6 +144,7 @@ __all__ = [
     "ServerProtocol",
     "Side",
     "State",
+    "Stats",
     "StatusLike",
     "StatusLineTooLong",
     "Subprotocol",
@@ -179,6 +187,9 @@ _MODULES = {
     ),
     ".client": ("ClientProtocol",),
     ".core.origins": ("SameOrigin",),
+    ".core.instrumentation": ("Instrumentation",),
+    ".core.limits": ("Limits",),
+    ".core.stats": ("Stats",),
     ".datastructures": (
         "Headers",
         "HeadersLike",
@@ -210,6 +221,7 @@ _MODULES = {
         "InvalidURI",
         "InvalidUpgrade",
         "InvalidVersion",
+        "LimitExceeded",
         "NegotiationError",
         "PayloadTooBig",
         "ProtocolError",

@@ -16,8 +16,10 @@ from .core.frames import Frame
 from .core.hooks import Hooks
 from .core.http1 import Request, Response
 from .core.inbound import Trace
+from .core.instrumentation import Watch
 from .core.proxy_protocol import ProxyHeader
 from .core.rules import State
+from .core.stats import Ledger, ended_with
 from .core.types import LoggerLike, Subprotocol
 from .exceptions import WebSocketException
 from .protocol import Protocol
@@ -35,6 +37,9 @@ class Endpoint(Hooks):
     # What is the class's costs an idle connection nothing.
     _logger: LoggerLike | None = None
     _trace: Trace | None = None
+    _instruments: Watch | None = None
+    _ledger: Ledger | None = None  # of the server
+    _opened_at = 0.0  # where somebody watches
 
     def _take_protocol(self) -> None:
         """Take over the logger of ``protocol``, once its arguments are known."""
@@ -124,7 +129,53 @@ class Endpoint(Hooks):
             except Exception:  # it is a bystander: the connection goes on
                 self.logger.error("trace failed", exc_info=True)
 
+    # What is counted, and told to those who watch
+
+    def _note(self, event: str, *args: object) -> None:
+        """Call a method of each ``Instrumentation``."""
+        if self._instruments is not None:
+            self._instruments.tell(event, self, *args)
+
+    def _note_opened(self, now: float) -> None:
+        if self._ledger is not None:
+            self._ledger.opened += 1
+        if self._instruments is not None:
+            self._opened_at = now
+            self._instruments.tell("connection_opened", self)
+
+    def _note_refused(self, reason: str, status: int | None) -> None:
+        if self._ledger is not None:
+            self._ledger.refused[reason] += 1
+        self._note("connection_refused", reason, status)
+
+    def _note_ended(self, now: float, dropped: int) -> None:
+        """Note that a connection which was open is over, and how many messages were dropped."""
+        core = self._core
+        if core is None or (self._ledger is None and self._instruments is None):
+            return
+        code = ended_with(core.close_rcvd, core.close_sent, core.close_rcvd_then_sent)
+        totals = core.totals
+        if self._ledger is not None:
+            self._ledger.ended(code, totals, dropped)
+        self._note("connection_closed", code, now - self._opened_at, totals)
+
+    def _note_handler_failed(self, exc: BaseException | None) -> None:
+        if self._ledger is not None:
+            self._ledger.handlers_failed += 1
+        self._note("handler_failed", exc)
+
+    def _note_slow_consumer(self) -> None:
+        if self._ledger is not None:
+            self._ledger.slow_consumers += 1
+        self._note("slow_consumer")
+
     # Hooks of the core
+
+    def limit_exceeded(self, limit: str) -> None:
+        """See ``Hooks``."""
+        if self._ledger is not None:
+            self._ledger.limits_exceeded[limit] += 1
+        self._note("limit_exceeded", limit)
 
     def failed(self, exc: BaseException) -> None:
         """See ``Hooks``."""

@@ -39,6 +39,7 @@ peer is told nothing.
     ├── ProtocolError                        1002
     ├── PayloadTooBig                        1009
     ├── TooManyFragments                     1009
+    ├── LimitExceeded
     ├── InvalidState
     └── ConcurrencyError
 
@@ -81,6 +82,7 @@ __all__ = [
     "InvalidURI",
     "InvalidUpgrade",
     "InvalidVersion",
+    "LimitExceeded",
     "NegotiationError",
     "PayloadTooBig",
     "ProtocolError",
@@ -461,6 +463,23 @@ class TooManyFragments(WebSocketException):
 
     def __str__(self) -> str:
         return f"fragmented message exceeds limit of {self.max_fragments} frames"
+
+
+class LimitExceeded(WebSocketException):
+    """A peer exceeds a limit of ``Limits``, and is closed for it with 1008 or 1013.
+
+    Args:
+        limit: its name.
+        message: what is told to the peer.
+    """
+
+    def __init__(self, limit: str, message: str) -> None:
+        super().__init__(limit, message)
+        self.limit = limit
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class InvalidState(WebSocketException, AssertionError):

@@ -110,6 +110,9 @@ class Recorder(Hooks):
     def failed(self, exc: BaseException) -> None:
         self.told.append(("failed", type(exc)))
 
+    def limit_exceeded(self, limit: str) -> None:
+        self.told.append(("limit", limit))
+
     def pause_reading(self) -> None:
         self.told.append(("pause",))
 

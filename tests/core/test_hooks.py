@@ -16,6 +16,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "pong_received": (b"payload", 0.1),
     "close_received": (Close(1000, ""),),
     "failed": (EOFError(),),
+    "limit_exceeded": ("messages",),
     "pause_reading": (),
     "resume_reading": (),
     "deadline_changed": (),

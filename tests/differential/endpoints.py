@@ -29,6 +29,7 @@ from wirebird.core.extensions.permessage import PerMessageCompression
 from wirebird.core.extensions.permessage_deflate import PerMessageDeflate
 from wirebird.core.frames import Frame
 from wirebird.core.hooks import Hooks
+from wirebird.core.limits import Limits
 from wirebird.core.rules import Role, State
 from wirebird.engine import ENGINES, connection_class
 from wirebird.exceptions import ConnectionClosed
@@ -88,6 +89,7 @@ class Setup(NamedTuple):
     reactions: tuple[tuple[str, Any], ...] = ()
     """Steps that are done from within a hook, by its name."""
     is_adapted: bool = False
+    limits: Limits = Limits()
 
 
 def described(value: Any) -> Any:
@@ -162,6 +164,9 @@ class Side(Hooks):
             hooks=self,
             random_bytes=draws(),
         )
+        meter = setup.limits.meter()
+        if meter is not None:
+            self.core.limit_rates(meter)
         self.adapter: Any = None
         if setup.is_adapted:
             self.adapter = adapter = ConnectionBase.__new__(ConnectionBase)
@@ -209,6 +214,9 @@ class Side(Hooks):
 
     def failed(self, exc: BaseException) -> None:
         self.react("failed", exc)
+
+    def limit_exceeded(self, limit: str) -> None:
+        self.react("limit_exceeded", limit)
 
     def pause_reading(self) -> None:
         self.react("pause_reading")
@@ -374,6 +382,8 @@ class Side(Hooks):
             "is_sending_fragments": core.is_sending_fragments,
             "is_input_ended_by_peer": core.is_input_ended_by_peer,
             "is_waiting": core._reader is not None,
+            # What was compressed need not be as long.
+            "totals": core.totals._replace(bytes_sent=0),
         }
 
 

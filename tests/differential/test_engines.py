@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.differential.endpoints import Deflate, Setup, close_payload, run
 from tests.differential.wire import Much, Piece
 
+from wirebird.core.limits import Limits
 from wirebird.core.rules import Role
 from wirebird.engine import is_native_built
 
@@ -253,6 +254,16 @@ def setups(deflate: st.SearchStrategy[Deflate | None]) -> st.SearchStrategy[Setu
         write_timeout_s=st.sampled_from([7.0, None]),
         reactions=st.one_of(st.just(()), reactions),
         is_adapted=st.booleans(),
+        limits=st.sampled_from(
+            [
+                Limits(),
+                Limits(),
+                Limits(messages=2),
+                Limits(messages=(1, 3), frames=(2, 5), over_rate="throttle"),
+                Limits(received_bytes=(50, 400), over_rate="throttle"),
+                Limits(frames=(1, 6), received_bytes=1000),
+            ]
+        ),
     )
 
 

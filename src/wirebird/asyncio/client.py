@@ -16,6 +16,7 @@ from ..core.extensions.base import ClientExtensionFactory
 from ..core.fields import HeadersLike
 from ..core.headers import validate_subprotocols
 from ..core.http1 import Response
+from ..core.instrumentation import Instruments, watch_for
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S
 from ..core.types import LoggerLike, Origin, PathLike, Subprotocol
 from ..core.uri import WebSocketURI, parse_uri
@@ -89,12 +90,27 @@ class ClientConnection(Connection):
         """
         assert self._responded is not None, "the handshake can be done once"
         self.request = self.protocol.make_request(additional_headers, user_agent_header)
+        self._note("handshake_began", self.request)
         self.protocol.send_request(self.request)
         self._flush()
-        await self._responded
+        try:
+            await self._responded
+        except asyncio.CancelledError:
+            self._note_refused("timeout", None)
+            raise
         self._responded = None
-        if self.protocol.handshake_exc is not None:
-            raise self.protocol.handshake_exc
+        exc = self.protocol.handshake_exc
+        if exc is not None:
+            self._note_unopened(exc)
+            raise exc
+
+    def _note_unopened(self, exc: BaseException) -> None:
+        """Tell those who watch why the handshake failed."""
+        status = None if self.response is None else self.response.status_code
+        if isinstance(exc, InvalidStatus):
+            self._note_refused(str(status), status)
+        else:
+            self._note_refused("gone" if isinstance(exc.__cause__, EOFError) else "invalid", status)
 
     def _handshake_progressed(self) -> None:
         for event in self.protocol.events_received():
@@ -158,6 +174,7 @@ class connect:
         tcp_nodelay: whether small messages are sent at once (TCP_NODELAY).
         tcp_keepalive: True to have the system ask whether the server's is still there, or how:
             (seconds of silence before, seconds between, how often); None leaves that to it.
+        instrumentation: one or several, which are told of connections.
         kwargs: for the loop's ``create_connection``, such as ``ssl``, ``server_hostname``,
             ``host``, ``port``, ``local_addr``, ``happy_eyeballs_delay`` (0.25) and ``sock``; and
             with the prefix ``proxy_`` for the proxy's TLS.
@@ -202,6 +219,7 @@ class connect:
         busy_poll_us: int = 0,
         tcp_nodelay: bool = True,
         tcp_keepalive: bool | tuple[int, int, int] | None = None,
+        instrumentation: Instruments = None,
         **kwargs: Any,
     ) -> None:
         self.uri = uri
@@ -228,6 +246,7 @@ class connect:
         if handler is not None and make_handler is None:
             raise TypeError(f"handler must have a method on_message, and {handler!r} has not")
         policy = SlowConsumerPolicy(slow_consumer, slow_consumer_bytes)
+        watch = watch_for(instrumentation)
 
         def factory(uri: WebSocketURI) -> ClientConnection:
             protocol = ClientProtocol(
@@ -249,6 +268,7 @@ class connect:
             )
             protocol.configure(write_timeout_s=write_timeout, max_fragments=max_fragments)
             connection._slow_consumer = policy
+            connection._instruments = watch
             if make_handler is not None:
                 connection._use_callbacks(make_handler)
             return connection

@@ -85,6 +85,15 @@ class Connection(ConnectionBase, Endpoint):
         """The peer's address: (host, port) for IPv4, as ``socket.getpeername`` has it."""
         return self.link.get_extra_info("peername")
 
+    @property
+    def held_bytes(self) -> int:
+        """What is held for this connection in bytes: unread, in progress, waiting to be sent."""
+        if self._core is None:
+            return 0
+        held = self._core.held_bytes + self.link.buffered_bytes()
+        backlog = self._backlog
+        return held if backlog is None else held + backlog.held_bytes + backlog.awaited_bytes
+
     # What users do
 
     async def __aenter__(self) -> Self:
@@ -186,6 +195,7 @@ class Connection(ConnectionBase, Endpoint):
             pong.set_result(latency_s)
         if self._callbacks is not None:
             self._callbacks.pong_received(payload)
+        self._note("latency_measured", latency_s)
 
     def close_received(self, close: Close) -> None:
         """See ``Hooks``."""
@@ -225,6 +235,17 @@ class Connection(ConnectionBase, Endpoint):
             self._core.handle_deadline(self.loop.time())
             self._flush()
 
+    def _shed(self) -> None:
+        """Give back what is held for a connection, and close it (1013)."""
+        core = self._core
+        if core is None:
+            return
+        core.shed("memory", "the server is short of memory", now=self.loop.time())
+        self._drop_backlog()
+        self._flush()
+        if self.link.buffered_bytes():  # behind which our Close would wait for long
+            self.link.abort()
+
     # asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -252,6 +273,7 @@ class Connection(ConnectionBase, Endpoint):
             self.logger.debug("= connection is CLOSED")
         self._wake_senders()
         self._drop_backlog()
+        self._note_ended(self.loop.time(), self._dropped)
         pongs, self._pongs = self._pongs, None
         for pong in (pongs or {}).values():
             if not pong.done():
@@ -270,6 +292,7 @@ class Connection(ConnectionBase, Endpoint):
         assert core is not None
         self._calm_logger()
         self._deadlines.watch(self)
+        self._note_opened(self.loop.time())
         if self._callbacks is not None:
             self._callbacks.open(core)
 

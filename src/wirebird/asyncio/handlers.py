@@ -13,6 +13,7 @@ not take what it was sent, messages are not asked for, and what is unread stops 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -282,6 +283,7 @@ class Callbacks:
         """Close the connection for the exception that a method raised."""
         ws = self._connection
         ws.logger.error("connection handler failed", exc_info=True)
+        ws._note_handler_failed(sys.exception())
         self._is_stopped = True
         if self._deliverer is not None:
             self._deliverer.is_stopped = True

@@ -240,6 +240,7 @@ class NowaitSender:
         if self._backlog.hold(held):
             return
         self._drop_backlog()
+        self._note_slow_consumer()
         now = self.loop.time()
         if core.is_sending_fragments:  # a Close may stand between fragments, but nothing behind it
             core.fail(CloseCode.TRY_AGAIN_LATER, _SLOW_REASON, now=now)
@@ -267,3 +268,5 @@ class NowaitSender:
     if TYPE_CHECKING:
 
         def _flush(self) -> None: ...
+
+        def _note_slow_consumer(self) -> None: ...

@@ -14,6 +14,8 @@ from ..core.forwarded import FORWARDED_HEADERS, TrustedProxies
 from ..core.handshake.arrival import Arrival
 from ..core.handshake.token_auth import TokenAuth
 from ..core.headers import validate_subprotocols
+from ..core.instrumentation import Instruments, watch_for
+from ..core.limits import Limits
 from ..core.origins import SameOrigin
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S, State
 from ..core.types import LoggerLike, Origin, PathLike, Subprotocol
@@ -24,6 +26,7 @@ from ..server import ServerProtocol
 from .base import Listener, can_listen, set_busy_poll
 from .basic_auth import basic_auth
 from .connection import broadcast, broadcast_wait
+from .gate import Gate
 from .handlers import HandlerLike, handler_maker
 from .header_before_tls import header_before_tls
 from .running_server import Server
@@ -73,6 +76,8 @@ def serve(
     trusted_proxies: Collection[str] | None = None,
     forwarded_headers: Collection[str] = FORWARDED_HEADERS,
     proxy_protocol: bool = False,
+    limits: Limits | None = None,
+    instrumentation: Instruments = None,
     **kwargs: Any,
 ) -> Server:
     """Serve WebSockets: awaited or as an asynchronous context manager, it starts to listen.
@@ -130,10 +135,13 @@ def serve(
             proxies write; the others are not looked at.
         proxy_protocol: whether every connection begins with a header of the PROXY protocol,
             version 1 or 2, before TLS; one that does not is cut.
+        limits: what all clients together may have, one address, and one connection.
+        instrumentation: one or several, which are told of connections.
         kwargs: for the loop's ``create_server``, such as ``ssl``, ``sock`` and ``start_serving``.
 
     Raises:
-        TypeError: a method of the handler class is a coroutine function; a list is none.
+        TypeError: a method of the handler class is a coroutine function; a list is none;
+            something is no ``Instrumentation``.
         ValueError: arguments contradict each other.
     """
     if subprotocols is not None:
@@ -228,6 +236,9 @@ def serve(
     run = functools.partial(run_connection, open_connection, handle)
     server = Server(create_server, run, logger)
     server.make_connection = factory
+    server.watch = watch_for(instrumentation)
+    if limits is not None:
+        server.gate = Gate(server, limits)
     if process_request is None and process_response is None:
         server.at_once = AtOnce(server_header, open_timeout, handle)
     return server

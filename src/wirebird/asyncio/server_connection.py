@@ -12,6 +12,7 @@ import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..core.admission import Refusal
 from ..core.handshake import answers
 from ..core.handshake.token_auth import TokenAuth
 from ..core.http1 import Request, Response
@@ -92,6 +93,7 @@ class ServerConnection(Connection, ServerEndpoint):
     _was_asked = False  # for its handshake
     _opening_deadline: float | None = None  # where no task opens the connection
     _first_message: TokenAuth | None = None  # who it is says the first message
+    _refused_for: str | None = None  # why it was not opened, if that was said
 
     def respond(self, status: StatusLike, text: str) -> Response:
         """Make an HTTP response, for ``process_request`` and ``process_response`` to return.
@@ -119,8 +121,8 @@ class ServerConnection(Connection, ServerEndpoint):
             self._requested = self.loop.create_future()
             await self._requested
             self._requested = None
-        if self.request is None:
-            return  # the client is gone, or was answered already: that was not a request
+        if self.request is None or self.protocol.eof_sent:
+            return  # the client is gone, or was answered already
         response = await self._ask(process_request, self.request)
         response = self._response_to(self.request, response, server_header)
         changed = await self._ask(process_response, self.request, response)
@@ -135,7 +137,8 @@ class ServerConnection(Connection, ServerEndpoint):
 
     def _answer(self, response: Response) -> None:
         self.response = response
-        if response.status_code == 101 and not self.server.is_serving():
+        if response.status_code == 101 and not self.server.is_opening:
+            self._refused_for = "draining"
             self.response = answers.shutting_down(self.protocol)
         if self.state is State.CONNECTING and not self.protocol.eof_sent:
             self._respond(self.response)
@@ -160,7 +163,26 @@ class ServerConnection(Connection, ServerEndpoint):
         if self.protocol.cut_without_header():
             self.link.abort()
             return
+        self._refused_for = "timeout"
         self._respond(answers.too_late(self.protocol, self.request))
+
+    def _turn_away(self, refusal: Refusal, linger_s: float | None) -> None:
+        """Answer a client that exceeds a limit.
+
+        Args:
+            refusal: what to say.
+            linger_s: seconds to read it; None to cut the connection without saying it.
+        """
+        if self._core is not None or self.protocol.eof_sent:
+            return
+        self._was_asked = True
+        self._refused_for = refusal.limit
+        if linger_s is None:
+            self._note_refused(refusal.limit, None)
+            self.link.abort()
+            return
+        self._respond(answers.refused(self.protocol, refusal))
+        self._linger_for(linger_s)
 
     def _respond(self, response: Response) -> None:
         self.link.resume()
@@ -173,6 +195,12 @@ class ServerConnection(Connection, ServerEndpoint):
             self.protocol.send_response(self.response)
         if self.protocol.connection is not None:
             self._opened()
+        else:
+            status = (
+                self.response.status_code if self.response is not None else response.status_code
+            )
+            self._refused_for = self._refused_for or str(status)
+            self._note_refused(self._refused_for, status)
         self._flush()
         self._settle()
 
@@ -180,6 +208,7 @@ class ServerConnection(Connection, ServerEndpoint):
         for event in self.protocol.events_received():
             assert isinstance(event, Request)
             self.request = event
+            self._request_came(event)
         if self.request is not None and self.protocol.early_bytes > _MAX_EARLY_BYTES:
             self.link.pause()  # until the request is answered
         if self.protocol.is_cut:
@@ -188,10 +217,27 @@ class ServerConnection(Connection, ServerEndpoint):
             self._flush()
         if not self._is_request_over:
             return
-        if self._opening_deadline is not None:
+        if self._requested is not None:
+            if not self._requested.done():
+                self._requested.set_result(None)
+        elif self._opening_deadline is not None:
             self._open_at_once()
-        elif self._requested is not None and not self._requested.done():
-            self._requested.set_result(None)
+
+    def _request_came(self, request: Request) -> None:
+        gate = self.server.gate
+        self._note("handshake_began", request)
+        if gate is None:
+            return
+        gate.requested(self)
+        client = self.protocol.forwarded.client
+        if self._is_told_later and client is not None and client.host != "unknown":
+            gate.identified(self, client)
+
+    @property
+    def _is_told_later(self) -> bool:
+        """Whether a proxy is to tell the client's address, with the request or before it."""
+        arrival = self.protocol.arrival
+        return arrival is not None and arrival.is_told_later
 
     @property
     def _is_answered(self) -> bool:
@@ -222,16 +268,17 @@ class ServerConnection(Connection, ServerEndpoint):
             return
         self._opening_deadline = None
         self._deadlines.watch(self)  # the first ping may be due sooner than the handshake was
-        self.server._connection_opened(self)
         if at_once.handle is not None:
             self._start_task(run_handler(at_once.handle, self))
 
     def _linger(self) -> None:
         """Refused: give the client time to read why."""
-        close_timeout = self.close_timeout
-        if close_timeout is not None:
-            self._opening_deadline = self.loop.time() + close_timeout
-            self._deadlines.watch(self)
+        if self.close_timeout is not None:
+            self._linger_for(self.close_timeout)
+
+    def _linger_for(self, seconds: float) -> None:
+        self._opening_deadline = self.loop.time() + seconds
+        self._deadlines.watch(self)
 
     def next_deadline(self) -> float | None:
         """See ``Watched``."""
@@ -251,9 +298,12 @@ class ServerConnection(Connection, ServerEndpoint):
             self._linger()
 
     def _opened(self) -> None:
+        server = self.server
         if self._callbacks is not None:
-            self.server.all_connections.add(self)
+            server._let_in(self)
         super()._opened()
+        if server.gate is not None:
+            server.gate.opened(self)
 
     def _callbacks_ended(self) -> None:
         self.server._connection_ended(self)
@@ -262,11 +312,17 @@ class ServerConnection(Connection, ServerEndpoint):
         """Take the transport; start the task that goes from handshake to handler, if one must."""
         super().connection_made(transport)
         self.protocol.connected(self._get_extra_info)
-        at_once = self.server.at_once
+        server = self.server
+        self._ledger, self._instruments = server.ledger, server.watch
+        self._ledger.accepted += 1
+        server.opening.add(self)
+        address = None if self._is_told_later else self.remote_address
+        if server.gate is not None and not server.gate.arrived(self, address):
+            return
+        at_once = server.at_once
         if at_once is None or type(self).handshake is not ServerConnection.handshake:
-            self._start_task(self.server.handler(self))
+            self._start_task(server.handler(self))
         else:
-            self.server.opening.add(self)
             open_timeout = at_once.open_timeout
             self._opening_deadline = math.inf
             if open_timeout is not None:
@@ -299,6 +355,21 @@ class ServerConnection(Connection, ServerEndpoint):
         if self._opening_deadline is not None:
             self._opening_deadline = None
             self._deadlines.forget(self)
-            self.server._connection_opened(self)
+        server = self.server
+        if self._core is None:
+            self._note_unopened()
+        server._connection_opened(self)
+        if server.gate is not None:
+            server.gate.gone(self)
         if self._given_logger.isEnabledFor(logging.INFO):
             self.logger.info("connection closed")
+
+    def _note_unopened(self) -> None:
+        """Say of a connection that never was open why, unless that was said."""
+        if self._refused_for is not None:
+            return
+        exc = self.protocol.handshake_exc
+        if exc is None or isinstance(exc.__cause__, EOFError):
+            self._note_refused("gone", None)
+        else:
+            self._note_refused("invalid", getattr(exc, "http_status", None))

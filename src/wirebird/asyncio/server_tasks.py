@@ -57,13 +57,14 @@ async def run_handler(handle: CoroutineHandler, connection: ServerConnection) ->
     server = connection.server
     if connection._first_message is not None and not await is_let_in(connection):
         return
-    server.all_connections.add(connection)
+    server._let_in(connection)
     code = CloseCode.INTERNAL_ERROR
     try:
         await handle(connection)
         code = CloseCode.NORMAL_CLOSURE
-    except Exception:
+    except Exception as exc:
         connection.logger.error("connection handler failed", exc_info=True)
+        connection._note_handler_failed(exc)
     finally:
         try:
             await connection.close(code)

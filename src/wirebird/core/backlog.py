@@ -87,12 +87,14 @@ class Backlog:
         policy: what to do with too many.
     """
 
-    __slots__ = ("_held", "dropped", "held_bytes", "policy")
+    __slots__ = ("_held", "awaited_bytes", "dropped", "held_bytes", "policy")
 
     def __init__(self, policy: SlowConsumerPolicy) -> None:
         self.policy = policy
         self.held_bytes = 0
         """What counts against the limit; messages whose sender waits do not."""
+        self.awaited_bytes = 0
+        """The payloads of messages whose sender waits."""
         self.dropped = 0
         """How many messages were held, or offered, and will not be sent."""
         self._held: deque[Held] = deque()
@@ -108,6 +110,7 @@ class Backlog:
         """
         if held.ticket is not None:
             self._held.append(held)
+            self.awaited_bytes += len(held.payload)
             return True
         kind, max_bytes = self.policy.kind, self.policy.max_bytes
         if max_bytes is not None and held.cost > max_bytes and kind is not SlowConsumer.CLOSE:
@@ -133,6 +136,8 @@ class Backlog:
         held = self._held.popleft()
         if held.ticket is None:
             self.held_bytes -= held.cost
+        else:
+            self.awaited_bytes -= len(held.payload)
         return held
 
     def clear(self) -> list[object]:
@@ -144,7 +149,7 @@ class Backlog:
         tickets = [held.ticket for held in self._held if held.ticket is not None]
         self.dropped += len(self._held) - len(tickets)
         self._held.clear()
-        self.held_bytes = 0
+        self.held_bytes = self.awaited_bytes = 0
         return tickets
 
     def _drop_all(self) -> None:

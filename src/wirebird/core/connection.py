@@ -76,6 +76,7 @@ class Connection(Lifecycle):
         Who waits for a message is served first; then what is left is looked at.
         """
         self._now = self._last_received = now
+        self._inbound.received_bytes += len(data)
         if self._inbound.is_ended:
             self._discard(len(data))
             return
@@ -126,6 +127,8 @@ class Connection(Lifecycle):
         self._now = now
         self._inbound.scan()
         self._judge_violation()
+        if self._meter is not None:
+            self._judge_rates()
         if self._halves.public is not State.OPEN:
             # While closing we keep reading, up to the Close, but not keeping without bound.
             if not self._inbound.is_ended and self._inbound.is_above_mark:
@@ -262,7 +265,7 @@ class Connection(Lifecycle):
         if not is_ready:
             self._judge_violation()
         if self.is_paused and self._inbound.is_below_mark:
-            self._resume()
+            self._caught_up()
         return is_ready
 
     # From the application

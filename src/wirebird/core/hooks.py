@@ -25,6 +25,9 @@ class Hooks:
     def failed(self, exc: BaseException) -> None:
         """The connection was failed for this reason (RFC 6455, 7.1.7)."""
 
+    def limit_exceeded(self, limit: str) -> None:
+        """The peer sends more than its rates allow: "messages", "frames" or "bytes"."""
+
     def pause_reading(self) -> None:
         """Too much is unread: stop reading from the network."""
 

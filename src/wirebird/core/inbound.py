@@ -60,6 +60,11 @@ class Inbound:
         self.violation: Exception | None = None
         self.is_ended = False
         self.trace: Trace | None = None
+        # What ever came; frames and what is in them once the scanner has passed them.
+        self.received_bytes = 0
+        self.frame_count = 0
+        self.message_count = 0
+        self.ping_count = 0
         self._order = MessageOrder(limits, max_fragments)
         self._high, self._low = marks
         self._on_control = on_control
@@ -114,6 +119,10 @@ class Inbound:
         self.end()
         self._scan = 0
 
+    def release(self) -> None:
+        """Give back memory that holds nothing unread; never called while bytes come."""
+        self._compact()
+
     def skip_ahead(self) -> None:
         """From here on, look at headers only: payloads that are not yet complete are left out."""
         if self._ahead is not self._buffer:
@@ -142,6 +151,11 @@ class Inbound:
     def held_bytes(self) -> int:
         """How much of what came is held, payloads of messages in progress left out."""
         return len(self._buffer) + (0 if self._ahead is self._buffer else len(self._ahead))
+
+    @property
+    def gathered_bytes(self) -> int:
+        """How much of a message in progress is held."""
+        return self.message.held_bytes + (0 if self._raw is None else len(self._raw))
 
     @property
     def has_unread(self) -> bool:
@@ -204,6 +218,11 @@ class Inbound:
     def _passed(self, header: Header, end: int) -> None:
         self._scanned, self._scanned_at = header, self._scan
         self._scan = end
+        self.frame_count += 1
+        if header.opcode is Opcode.PING:
+            self.ping_count += 1
+        elif header.fin and header.opcode < Opcode.CLOSE:
+            self.message_count += 1
 
     def _check_first_byte(self, first: int) -> None:
         """RFC 6455, 5.2: a reserved bit means nothing unless an extension says what."""

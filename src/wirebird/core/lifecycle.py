@@ -15,6 +15,7 @@ from ..exceptions import (
     ConnectionClosedError,
     ConnectionClosedOK,
     InvalidState,
+    LimitExceeded,
     ProtocolError,
     WebSocketException,
 )
@@ -25,9 +26,11 @@ from .hooks import Hooks
 from .inbound import Inbound, Trace
 from .keepalive import Keepalive
 from .messages import SizeLimits
+from .meter import Meter
 from .outbound import Outbound
 from .rules import CloseCode, Opcode, Role, State
 from .state import Halves, Passage
+from .totals import Totals
 from .types import DataLike
 
 __all__ = ["Lifecycle", "payload_of"]
@@ -57,6 +60,8 @@ class Lifecycle:
     _is_by_frame = False
     _close_deadline: float | None = None
     _violation_deadline: float | None = None
+    _meter: Meter | None = None  # of rates that are limited
+    _throttle_deadline: float | None = None  # until then reading is paused for them
     _discarded = 0
     _is_eof_queued = False
     _is_failed = False
@@ -132,6 +137,26 @@ class Lifecycle:
     def queued_bytes(self) -> int:
         """How much ``data_to_send`` would return."""
         return self._outbound.queued_bytes
+
+    @property
+    def held_bytes(self) -> int:
+        """How much is held for this connection: unread, in progress, and not yet taken to send."""
+        inbound = self._inbound
+        return inbound.held_bytes + inbound.gathered_bytes + self._outbound.queued_bytes
+
+    @property
+    def totals(self) -> Totals:
+        """What ever went by."""
+        inbound, outbound = self._inbound, self._outbound
+        return Totals(
+            inbound.message_count,
+            inbound.frame_count,
+            inbound.received_bytes,
+            inbound.ping_count,
+            outbound.message_count,
+            outbound.frame_count,
+            outbound.sent_bytes,
+        )
 
     @property
     def is_input_ended_by_peer(self) -> bool:
@@ -313,6 +338,7 @@ class Lifecycle:
         for deadline in (
             self._close_deadline,
             self._violation_deadline,
+            self._throttle_deadline,
             self._keepalive.next_deadline(self._last_received, is_listening=not self.is_paused)
             if self._halves.public is State.OPEN
             else None,
@@ -324,6 +350,10 @@ class Lifecycle:
     def handle_deadline(self, now: float) -> None:
         """Do what is due: ping, give up a silent peer, end a closing handshake, cut."""
         self._now = now
+        if self._throttle_deadline is not None and now >= self._throttle_deadline:
+            self._throttle_deadline = None
+            if self.is_paused and not self._inbound.is_above_mark:
+                self._resume()
         stall = self._outbound.stall_deadline(self.write_timeout_s)
         if self._close_deadline is not None and now >= self._close_deadline:
             self._set_failure(TimeoutError("timed out while closing connection"))
@@ -428,8 +458,58 @@ class Lifecycle:
 
     # Reading
 
+    def limit_rates(self, meter: Meter) -> None:
+        """Hold what comes against rates.
+
+        They are judged once for what one read brought, so that it costs a message nothing.
+
+        Args:
+            meter: of this connection alone.
+        """
+        self._meter = meter
+
+    def shed(self, limit: str, message: str, *, now: float) -> None:
+        """Fail the connection for what it costs, and leave out what was not read (1013).
+
+        Args:
+            limit: that was exceeded.
+            message: for the peer.
+        """
+        self._inbound.drop()
+        self._inbound.release()
+        self._hooks.limit_exceeded(limit)
+        exc = LimitExceeded(limit, message)
+        self.fail(CloseCode.TRY_AGAIN_LATER, message, now=now, cause=exc)
+
+    def _judge_rates(self) -> None:
+        """Fail a connection whose peer exceeds its rates, or let the peer wait."""
+        inbound, meter = self._inbound, self._meter
+        if meter is None or inbound.is_ended:
+            return
+        exceeded = meter.judge(
+            self._now, inbound.message_count, inbound.frame_count, inbound.received_bytes
+        )
+        if exceeded is None:
+            return
+        self._hooks.limit_exceeded(exceeded.limit)
+        if not meter.is_throttling:
+            exc = LimitExceeded(exceeded.limit, f"too many {exceeded.limit} a second")
+            self.fail(CloseCode.POLICY_VIOLATION, str(exc), now=self._now, cause=exc)
+            return
+        self._throttle_deadline = self._now + exceeded.wait_s
+        if not self.is_paused:
+            self.is_paused = True
+            self._hooks.pause_reading()
+        self._hooks.deadline_changed()
+
+    def _caught_up(self) -> None:
+        """Read on, now that little is unread, unless the peer is to wait."""
+        if self._throttle_deadline is None:
+            self._resume()
+
     def _resume(self) -> None:
         self.is_paused = False
+        self._throttle_deadline = None
         self._last_received = self._now  # silence counts from here
         self._hooks.resume_reading()
 

@@ -155,6 +155,11 @@ class Reassembly:
         self.size += len(payload)
         self.is_complete = final
 
+    @property
+    def held_bytes(self) -> int:
+        """How much of it is held."""
+        return len(self._buffer) + (0 if self._whole is None else len(self._whole))
+
     def tail(self, length: int) -> bytes:
         """Return a copy of the last bytes that came."""
         if self._whole is not None:

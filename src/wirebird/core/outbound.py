@@ -49,7 +49,9 @@ class Outbound:
         self._is_skipping = False  # that message goes past the extensions
         self._chunks: list[bytes] = []
         self.queued_bytes = 0
-        self._total = 0  # bytes that were ever queued
+        self.sent_bytes = 0  # that were ever queued
+        self.frame_count = 0
+        self.message_count = 0
         self._flushed = 0  # of these, how many the network has taken
         self._progress_at = 0.0
         self._buffered = 0
@@ -112,6 +114,7 @@ class Outbound:
 
     def _queue(self, opcode: Opcode, payload: BytesLike, fin: bool) -> None:
         rsv = 0
+        is_last = fin
         if isinstance(payload, memoryview):
             payload = payload.tobytes()  # its items may be longer than a byte
         if self.trace is not None:
@@ -126,7 +129,10 @@ class Outbound:
         length = len(payload)
         key = self.keys.next_key() if self.masked else b""
         header = serialize_header(fin, rsv, opcode, length, key)
-        self._total += len(header) + length
+        self.sent_bytes += len(header) + length
+        self.frame_count += 1
+        if is_last and opcode < Opcode.CLOSE:
+            self.message_count += 1
         self.queued_bytes += len(header) + length
         if length < _JOIN_BYTES:
             self._chunks.append(header + (apply_mask(payload, key) if key else payload))
@@ -164,7 +170,7 @@ class Outbound:
             Whether it has begun to wait.
         """
         has_begun = buffered > 0 and not self._buffered
-        flushed = self._total - self.queued_bytes - buffered
+        flushed = self.sent_bytes - self.queued_bytes - buffered
         if flushed > self._flushed or not self._buffered:
             self._flushed = max(flushed, self._flushed)
             self._progress_at = now

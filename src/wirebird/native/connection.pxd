@@ -25,6 +25,7 @@ cdef class HotConnection:
     # has room for thirty attributes, however few there are.
     cdef public object role, _hooks, _keepalive
     cdef public object _reader
+    cdef public object _meter  # of rates that are limited; None for most
     cdef public bint _is_by_frame
     cdef Inbound inb
     cdef Outbound outb

@@ -125,6 +125,7 @@ cdef class HotConnection:
         self._now = self._last_received = now
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
+            self.inb.received_bytes += view.len
             if self.inb.is_ended:
                 self._discard(view.len)
                 return
@@ -140,6 +141,7 @@ cdef class HotConnection:
         """Take bytes that came, which are another's: all of them are read or copied in here."""
         cdef bint is_deferred
         self._now = self._last_received = now
+        self.inb.received_bytes += length
         if self.inb.is_ended:
             self._discard(length)
             return 0
@@ -156,6 +158,7 @@ cdef class HotConnection:
         """Take bytes that were written to ``inbound.room``."""
         cdef bint is_deferred
         self._now = self._last_received = now
+        self.inb.received_bytes += length
         try:
             try:
                 self.inb.put(length)
@@ -207,6 +210,7 @@ cdef class HotConnection:
         self.inb.scan_all()
         if (
             self.inb.violation is None
+            and self._meter is None
             and self.halves.is_open
             and (self.is_paused or self.is_awaited() or not self.inb.above_mark())
         ):
@@ -288,7 +292,7 @@ cdef class HotConnection:
         if not is_ready and self.inb.violation is not None:
             self._judge_violation()
         if self.is_paused and self.inb.below_mark():
-            self._resume()
+            self._caught_up()
         return is_ready
 
     # From the application

@@ -37,6 +37,9 @@ cdef class Inbound:
     cdef int allowed_rsv  # in the first frame of a message
     cdef int64_t max_message, max_frame, max_fragments, high, low  # -1 for no limit
 
+    # What ever came; frames and what is in them once the scanner has passed them.
+    cdef public int64_t received_bytes, frame_count, message_count, ping_count
+
     # What came. The reader is at ``_read``; the scanner ``_scan`` bytes ahead of it, or
     # behind ``_stop`` where a frame that it has judged has not come whole.
     cdef uint8_t *own  # NULL while nothing is kept, or while what came is somebody else's

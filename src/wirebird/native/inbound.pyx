@@ -55,6 +55,7 @@ cdef enum:
     TEXT = 1
     BINARY = 2
     CLOSE = 8
+    PING = 9
     FIN = 0x80
     RSV = 0x70
     RSV1 = 0x40
@@ -274,6 +275,10 @@ cdef class Inbound:
         self.end()
         self._scan = 0
 
+    def release(self):
+        """Give back memory that holds nothing unread; never called while bytes come."""
+        self.keep()
+
     def skip_ahead(self):
         """From here on, look at headers only: payloads that are not yet complete are left out."""
         cdef uint64_t available = self._stop - self._read
@@ -317,6 +322,14 @@ cdef class Inbound:
     def held_bytes(self):
         """How much of what came is held, payloads of messages in progress left out."""
         return self.own_size + (0 if self._ahead is None else len(self._ahead))
+
+    @property
+    def gathered_bytes(self):
+        """How much of a message in progress is held."""
+        cdef size_t raw = 0 if self.raw is None else PyByteArray_GET_SIZE(self.raw)
+        if self.whole is not None:
+            return self.size
+        return self.acc_size + raw + (0 if self.big is None else self.head.length)
 
     @property
     def has_unread(self):
@@ -400,6 +413,11 @@ cdef class Inbound:
             self._ahead_scan += head.size + head.length
         else:
             self._scan += head.size + head.length
+        self.frame_count += 1
+        if head.opcode == PING:
+            self.ping_count += 1
+        elif head.fin and head.opcode < CLOSE:
+            self.message_count += 1
         return 0
 
     cdef int judge(self, const uint8_t *p, size_t length, Header *head) except -1:
@@ -510,6 +528,8 @@ cdef class Inbound:
         cdef uint32_t key = 0
         if self.masked:
             memcpy(&key, data - 4, 4)
+        self.frame_count += 1
+        self.message_count += 1
         message = _new_plain(self.next.opcode, data, self.next.length, key)
         self._read = data + self.next.length
         return message

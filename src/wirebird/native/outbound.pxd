@@ -1,4 +1,4 @@
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from .deflate cimport Deflater
 
@@ -42,6 +42,7 @@ cdef class Outbound:
     cdef bint is_eof_queued
     cdef bint is_eof_waiting
     cdef double total, flushed, progress_at
+    cdef readonly int64_t frame_count, message_count
     cdef size_t buffered
     cdef bytes postponed_pong
 

@@ -119,6 +119,11 @@ cdef class Outbound:
         return None if self.in_progress < 0 else _OPCODES[self.in_progress]
 
     @property
+    def sent_bytes(self):
+        """How much was ever queued."""
+        return int(self.total)
+
+    @property
     def queued_bytes(self):
         """How much ``take`` would return."""
         return 0 if self.out is NULL else self.out.total
@@ -199,6 +204,7 @@ cdef class Outbound:
     ) except -1:
         cdef int first = opcode | (FIN if fin else 0)
         cdef bytes data
+        self.message_count += fin
         if self.trace is not None:
             data = PyBytes_FromStringAndSize(<char *>payload, length)
             self.trace(True, _Frame(_OPCODES[opcode], data, fin))
@@ -309,6 +315,7 @@ cdef class Outbound:
         else:
             memcpy(to, payload, length)
         self.total += size + masking + length
+        self.frame_count += 1
         return 0
 
     cdef int raw(self, bytes frame) except -1:
@@ -323,6 +330,8 @@ cdef class Outbound:
         else:
             wb_out_refer(out, <PyObject *>frame, data, length)
         self.total += length
+        self.frame_count += 1
+        self.message_count += 1
         return 0
 
     # The queue

@@ -8,10 +8,11 @@ from __future__ import annotations
 import http
 from typing import Any
 
+from ..admission import Refusal
 from ..http1 import Request, Response
 from .server import ServerHandshake
 
-__all__ = ["checked", "failed", "response_to", "shutting_down", "too_late"]
+__all__ = ["checked", "failed", "refused", "response_to", "shutting_down", "too_late"]
 
 
 def checked(response: Any) -> Response | None:
@@ -57,7 +58,14 @@ def failed(handshake: ServerHandshake, exc: Exception) -> Response:
 
 def shutting_down(handshake: ServerHandshake) -> Response:
     """Return the answer to who comes when the server is about to end."""
-    return handshake.reject(http.HTTPStatus.SERVICE_UNAVAILABLE, "The server is shutting down.\n")
+    return refused(handshake, Refusal.unavailable("draining", "The server is shutting down.\n"))
+
+
+def refused(handshake: ServerHandshake, refusal: Refusal) -> Response:
+    """Return the answer to who is not let in. RFC 9110, 10.2.3."""
+    response = handshake.reject(refusal.status, refusal.text)
+    response.headers["Retry-After"] = str(refusal.retry_after_s)
+    return response
 
 
 def too_late(handshake: ServerHandshake, request: Request | None) -> Response:

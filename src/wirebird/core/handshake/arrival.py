@@ -42,6 +42,11 @@ class Arrival:
         return None if self._parser is None else self._parser.header
 
     @property
+    def is_told_later(self) -> bool:
+        """Whether a proxy which we trust is to tell the client's address; ``peer`` is not that."""
+        return self._parser is not None or self._proxies.trusts(self.peer)
+
+    @property
     def wanted(self) -> int:
         """How many bytes may be read without reading beyond that header; 0 where none is due."""
         return 0 if self._parser is None else self._parser.wanted
