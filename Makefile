@@ -62,7 +62,7 @@ $(VENV)/.fuzz: $(VENV)/.dev
 	@$(PIP) install 'atheris>=2.3'
 	@touch $@
 
-$(VENV)/.docs: $(VENV)/.run
+$(VENV)/.docs: $(VENV)/.dev
 	@echo "installing Sphinx into $(VENV)"
 	@$(PIP) install --group docs
 	@touch $@
