@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from ..core.backlog import SLOW_CONSUMER_BYTES, SlowConsumerPolicy
 from ..core.extensions.base import ServerExtensionFactory
-from ..core.forwarded import FORWARDED_HEADERS, TrustedProxies
-from ..core.handshake.arrival import Arrival
+from ..core.forwarded import FORWARDED_HEADERS
+from ..core.handshake.arrival import Arrival, proxies_of
 from ..core.handshake.token_auth import TokenAuth
 from ..core.headers import validate_subprotocols
 from ..core.instrumentation import Instruments, watch_for
@@ -157,11 +157,7 @@ def serve(
     if make_handler is not None and isinstance(auth, TokenAuth) and auth.first_message is not None:
         raise TypeError("FirstMessage needs a handler that is a coroutine function")
     policy = SlowConsumerPolicy(slow_consumer, slow_consumer_bytes)
-    proxies = None
-    if trusted_proxies is not None:
-        proxies = TrustedProxies(trusted_proxies, forwarded_headers)
-    elif proxy_protocol:
-        raise ValueError("proxy_protocol needs trusted_proxies: the addresses it comes from")
+    proxies = proxies_of(trusted_proxies, forwarded_headers, proxy_protocol=proxy_protocol)
 
     def factory() -> ServerConnection:
         def choose(

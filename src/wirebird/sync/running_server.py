@@ -48,6 +48,8 @@ class Server:
         self.lock = threading.Lock()
         """Of ``all_connections`` and ``handler_threads``."""
         self.all_connections: set[ServerConnection] = set()
+        self.unauthenticated: set[ServerConnection] = set()
+        """Those that are open, and wait for the message that says whose they are."""
         self.handler_threads: set[threading.Thread] = set()
         self.shutdown_watcher, self.shutdown_notifier = socket.socketpair()
         self.socket_closed = threading.Event()
@@ -159,7 +161,9 @@ class Server:
         self.socket_closed.wait()
         while threads := self._other_threads():
             if close_connections and self._farewell is not None:
-                for connection in self.connections:
+                with self.lock:
+                    closing = self._open_connections() | self.unauthenticated
+                for connection in closing:
                     connection._start_closing(*self._farewell)
             # Some may still be in the opening handshake, and be open a moment later.
             threads[0].join(self.SHUTDOWN_POLLING_INTERVAL if close_connections else None)

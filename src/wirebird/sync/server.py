@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
 import ssl as ssl_module
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from ..core.extensions.base import ServerExtensionFactory
+from ..core.forwarded import FORWARDED_HEADERS
+from ..core.handshake.arrival import Arrival, proxies_of
 from ..core.headers import validate_subprotocols
+from ..core.origins import SameOrigin
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S, CloseCode, State
 from ..core.types import LoggerLike, Origin, PathLike, Subprotocol
 from ..engine import engine_name
+from ..exceptions import InvalidProxyHeader
 from ..extensions.compression import Compression, server_extensions
 from ..http11 import SERVER
 from ..server import ServerProtocol
@@ -22,6 +27,7 @@ from .broadcast import broadcast
 from .running_server import Server
 from .server_connection import ProcessRequest, ProcessResponse, ServerConnection
 from .streams import SocketStream, Stream, TLSStream
+from .token_auth import is_let_in
 from .waiting import Deadline, drive
 
 __all__ = ["Server", "ServerConnection", "basic_auth", "broadcast", "serve", "unix_serve"]
@@ -34,7 +40,7 @@ def serve(
     *,
     sock: socket.socket | None = None,
     ssl: ssl_module.SSLContext | None = None,
-    origins: Sequence[Origin | re.Pattern[str] | None] | None = None,
+    origins: Sequence[Origin | re.Pattern[str] | SameOrigin | None] | None = None,
     extensions: Sequence[ServerExtensionFactory] | None = None,
     subprotocols: Sequence[Subprotocol] | None = None,
     select_subprotocol: Callable[[ServerConnection, Sequence[Subprotocol]], Subprotocol | None]
@@ -54,6 +60,9 @@ def serve(
     write_timeout: float | None = WRITE_TIMEOUT_S,
     max_fragments: int | None = MAX_FRAGMENTS,
     engine: str | None = None,
+    trusted_proxies: Collection[str] | None = None,
+    forwarded_headers: Collection[str] = FORWARDED_HEADERS,
+    proxy_protocol: bool = False,
     **kwargs: Any,
 ) -> Server:
     """Serve WebSockets. It listens at once; ``Server.serve_forever`` accepts connections::
@@ -68,9 +77,9 @@ def serve(
         port: to listen on.
         sock: a listening socket, instead of these.
         ssl: the context for TLS; None for none.
-        origins: values of Origin to accept, exact or as patterns; None among them accepts
-            requests without one. None instead of a list accepts all: then any web page can
-            connect (RFC 6455, 10.2).
+        origins: values of Origin to accept, exact or as patterns, or ``SameOrigin()`` for the
+            server's own pages; None among them accepts requests without one. None instead of a
+            list accepts all: then any web page can connect (RFC 6455, 10.2).
         extensions: what to accept besides ``compression``.
         subprotocols: what is supported, the preferred one first.
         select_subprotocol: chooses among the client's; called with the connection and these.
@@ -93,6 +102,13 @@ def serve(
         write_timeout: seconds without the client taking anything until it is cut.
         max_fragments: of an incoming message (1009).
         engine: "python" or "native"; None for the default.
+        trusted_proxies: addresses and networks of the reverse proxies before this server, "unix"
+            for whoever connects to a Unix socket: what they tell of clients is believed, and
+            makes ``client``, ``scheme`` and ``host`` of connections. None for none.
+        forwarded_headers: which of Forwarded, X-Forwarded-For, -Proto, -Host and -Port the
+            proxies write; the others are not looked at.
+        proxy_protocol: whether every connection begins with a header of the PROXY protocol,
+            version 1 or 2, before TLS; one that does not is cut.
         kwargs: for ``socket.create_server``, such as ``backlog`` and ``reuse_port``.
 
     Raises:
@@ -103,10 +119,11 @@ def serve(
         validate_subprotocols(subprotocols)
     extensions = server_extensions(extensions, compression)
     engine_name(engine)
+    proxies = proxies_of(trusted_proxies, forwarded_headers, proxy_protocol=proxy_protocol)
     make_connection = ServerConnection if create_connection is None else create_connection
     listening = _listen(host, port, sock, **kwargs)
 
-    def make(stream: Stream) -> ServerConnection:
+    def make(stream: Stream, arrival: Arrival | None) -> ServerConnection:
         def choose(
             protocol: ServerProtocol, subprotocols: Sequence[Subprotocol]
         ) -> Subprotocol | None:
@@ -122,6 +139,7 @@ def serve(
             logger=logger,
             engine=engine,
         )
+        protocol.arrival = arrival
         connection = make_connection(
             stream,
             protocol,
@@ -138,10 +156,18 @@ def serve(
         deadline = Deadline(open_timeout)
         connection: ServerConnection | None = None
         try:
-            connection = make(_secured(client, ssl, deadline))
+            arrival = None
+            if proxies is not None:
+                arrival = Arrival(proxies, proxy_protocol=proxy_protocol)
+                arrival.peer = address
+                _take_header(client, arrival, deadline)
+            connection = make(_secured(client, ssl, deadline), arrival)
             connection.handshake(
                 process_request, process_response, server_header, deadline.remaining()
             )
+        except InvalidProxyHeader as exc:
+            level = logging.WARNING if arrival is not None and arrival.has_begun else logging.DEBUG
+            server.logger.log(level, "connection cut: %s (peer: %r)", exc, address)
         except (TimeoutError, OSError):
             pass  # of the client's: it was answered, or speaks no TLS
         except Exception:
@@ -195,9 +221,37 @@ def _secured(
     return secured
 
 
+def _take_header(client: socket.socket, arrival: Arrival, deadline: Deadline) -> None:
+    """Read the header of the PROXY protocol if one is due, and not a byte more.
+
+    Raises:
+        InvalidProxyHeader: it is none, or does not come.
+    """
+    while wanted := arrival.wanted:
+        try:
+            client.settimeout(deadline.check())
+            data = client.recv(wanted)
+        except TimeoutError:
+            data = b""
+        missing = arrival.missing()
+        if not data and missing is not None:
+            raise missing
+        arrival.take(data)
+
+
 def _run(handler: Callable[[ServerConnection], None], connection: ServerConnection) -> None:
     """Run the handler of a connection that is open, and close it."""
     server = connection.server
+    auth = connection._first_message
+    if auth is not None and auth.first_message is not None:
+        with server.lock:
+            server.unauthenticated.add(connection)
+        try:
+            if not is_let_in(connection, auth, auth.first_message):
+                return
+        finally:
+            with server.lock:
+                server.unauthenticated.discard(connection)
     with server.lock:
         server.all_connections.add(connection)
     code = CloseCode.INTERNAL_ERROR

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core.handshake import answers
+from ..core.handshake.token_auth import TokenAuth
 from ..core.http1 import Request, Response
-from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, State
+from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, CloseCode, State
 from ..core.types import StatusLike
+from ..endpoint import ServerEndpoint
 from ..http11 import SERVER
 from ..server import ServerProtocol
 from .connection import Connection
-from .streams import Stream
+from .streams import Stream, TLSStream
 from .transfer import monotonic
 from .waiting import Deadline
 
@@ -27,7 +30,7 @@ ProcessRequest = Callable[["ServerConnection", Request], Response | None]
 ProcessResponse = Callable[["ServerConnection", Request, Response], Response | None]
 
 
-class ServerConnection(Connection):
+class ServerConnection(Connection, ServerEndpoint):
     """A server's connection.
 
     Iterating over it receives messages until it is closed; an end with 1000, 1001 or no code
@@ -68,11 +71,16 @@ class ServerConnection(Connection):
         )
         self.server = server
         self.username: str
-        """Set by ``basic_auth``."""
+        """Set by ``basic_auth``, and by ``token_auth`` where it is known."""
+        self.identity: Any
+        """Set by ``token_auth``: what its check returned."""
         self.handler: Callable[..., None]
         """Set by ``route``."""
         self.handler_kwargs: Mapping[str, Any]
         """Set by ``route``."""
+
+    _first_message: TokenAuth | None = None  # who it is says the first message
+    _expiry: tuple[float, CloseCode | int, str] | None = None  # of what let it in
 
     def respond(self, status: StatusLike, text: str) -> Response:
         """Make an HTTP response, for ``process_request`` and ``process_response`` to return.
@@ -99,6 +107,7 @@ class ServerConnection(Connection):
         Raises:
             TimeoutError: it took longer, and was answered 408.
         """
+        self.protocol.connected(self._get_extra_info)
         deadline = Deadline(timeout)
         try:
             self._read_until(lambda: self._is_request_over, deadline)
@@ -152,6 +161,36 @@ class ServerConnection(Connection):
         """Whether a request has come; or what came was none, and was answered."""
         protocol = self.protocol
         return self.request is not None or protocol.handshake_exc is not None or protocol.has_eof
+
+    def _get_extra_info(self, name: str) -> Any:
+        if name == "peername":
+            return self.remote_address
+        return self._stream if isinstance(self._stream, TLSStream) else None
+
+    # The end of what let it in
+
+    def _close_at(self, epoch_s: float, code: CloseCode | int, reason: str) -> None:
+        with self._lock:
+            self._expiry = monotonic() + epoch_s - time.time(), code, reason
+        if self._reactor is not None:  # or it asks once the connection is open
+            self._reactor.keep_deadline(self)
+
+    def next_deadline(self) -> float | None:
+        """See ``reactor.Watched``."""
+        when = super().next_deadline()
+        if self._expiry is None or self.state is not State.OPEN:
+            return when
+        return self._expiry[0] if when is None else min(when, self._expiry[0])
+
+    def handle_deadline(self) -> None:
+        """See ``reactor.Watched``."""
+        with self._lock:
+            if self._expiry is not None and self._expiry[0] <= monotonic():
+                _, code, reason = self._expiry
+                self._expiry = None
+                if self.state is State.OPEN:
+                    self._start_closing(code, reason)
+        super().handle_deadline()
 
     def _connection_lost(self) -> None:
         super()._connection_lost()

@@ -7,6 +7,7 @@ socket's peer for the latter.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from ...exceptions import InvalidProxyHeader
@@ -15,7 +16,22 @@ from ..forwarded import Forwarded, TrustedProxies
 from ..proxy_protocol import ProxyHeader, ProxyHeaderParser
 from ..types import BytesLike
 
-__all__ = ["Arrival"]
+__all__ = ["Arrival", "proxies_of"]
+
+
+def proxies_of(
+    trusted: Collection[str] | None, headers: Collection[str], *, proxy_protocol: bool
+) -> TrustedProxies | None:
+    """Return the proxies that a server was told of, or None; arguments as those of ``serve``.
+
+    Raises:
+        TypeError, ValueError: one of them is wrong, or they contradict each other.
+    """
+    if trusted is not None:
+        return TrustedProxies(trusted, headers)
+    if proxy_protocol:
+        raise ValueError("proxy_protocol needs trusted_proxies: the addresses it comes from")
+    return None
 
 
 class Arrival:
