@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -30,7 +31,9 @@ class Codec:
         return self.name
 
 
-ZSTD_PACKAGES = ["zstandard", "backports.zstd"]
+# Python's own came with 3.14, and can be had for versions before it.
+OWN_ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+ZSTD_PACKAGES = ["zstandard", OWN_ZSTD]
 
 
 def _zstd(bits: int, keeps: bool, level: int) -> list[Codec]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -167,3 +168,23 @@ async def test_a_conversation(compression: Compression) -> None:
             await client.send(["in ", "", "frag", "ments"])
             assert await client.recv() == "in fragments"
         assert await ended.get() == [f"permessage-{first}"]
+
+
+@pytest.mark.parametrize("compression", ["brotli", "zstd"])
+def test_a_conversation_in_threads(compression: str) -> None:
+    def echo(connection: wirebird.sync.server.ServerConnection) -> None:
+        for message in connection:
+            connection.send(message)
+
+    with wirebird.sync.server.serve(echo, "localhost", 0, compression=compression) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.socket.getsockname()[1]
+        uri = f"ws://localhost:{port}"
+        with wirebird.sync.client.connect(uri, compression=COMPRESSIONS) as client:
+            assert names(client.protocol.extensions) == [f"permessage-{compression}"]
+            for message in ("", "a", "é" * 70_000, bytes(100_000)):
+                client.send(message)
+                assert client.recv(timeout=10) == message
+        server.shutdown()
+        thread.join()
