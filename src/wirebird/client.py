@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 import traceback
 from collections.abc import Callable, Generator, Sequence
 
@@ -12,6 +13,7 @@ from .core.fields import HeadersLike
 from .core.handshake.client import ClientHandshake
 from .core.http1 import Request, Response
 from .core.redaction import shown_header, shown_target
+from .core.retry import retry_after
 from .core.rules import MAX_INTERIM_RESPONSES, MAX_MESSAGE_BYTES, State
 from .core.types import LoggerLike, Origin, Subprotocol
 from .core.uri import WebSocketURI
@@ -19,6 +21,7 @@ from .exceptions import (
     InvalidHandshake,
     InvalidMessage,
     InvalidStatus,
+    ProxyError,
     SecurityError,
     StatusLineTooLong,
 )
@@ -134,8 +137,9 @@ def process_exception(exc: Exception) -> Exception | None:
     """Decide whether a client that failed to connect should try again.
 
     Returns:
-        None to try again: the network failed (OSError, TimeoutError, an end of the stream within
-        the response), or the server or a proxy may recover (500, 502, 503, 504). Otherwise the
+        None to try again: the network failed (OSError, so also names that are not found and
+        certificates that are not trusted; TimeoutError; an end of the stream within the
+        response), or the server or a proxy may recover (500, 502, 503, 504). Otherwise the
         exception to raise.
     """
     if isinstance(exc, (OSError, TimeoutError)):
@@ -143,6 +147,8 @@ def process_exception(exc: Exception) -> Exception | None:
     if isinstance(exc, InvalidMessage) and isinstance(exc.__cause__, EOFError):
         return None
     if isinstance(exc, InvalidStatus) and exc.response.status_code in (500, 502, 503, 504):
+        return None
+    if isinstance(exc, ProxyError) and exc.may_recover:
         return None
     return exc
 
@@ -154,6 +160,8 @@ def delay_before_retry(
     logger: LoggerLike,
 ) -> float:
     """Return how long to wait until the next attempt to connect, in seconds.
+
+    At least as long as the server asks for (Retry-After), up to ten minutes.
 
     Args:
         exc: why the last one failed.
@@ -173,7 +181,9 @@ def delay_before_retry(
     if fatal is not None:
         raise fatal from exc
     delay = next(delays)
-    what = traceback.format_exception_only(exc)[0].strip()
+    if isinstance(exc, InvalidStatus):
+        delay = max(delay, retry_after(exc.response, time.time()))
+    what = "; ".join(line.strip() for line in traceback.format_exception_only(exc))
     logger.info("connect failed; reconnecting in %.1f seconds: %s", delay, what)
     return delay
 

@@ -14,6 +14,7 @@ from wirebird.core.proxy import (
     parse_proxy,
     prepare_connect_request,
 )
+from wirebird.core.redaction import shown_uri
 from wirebird.core.uri import WebSocketURI, parse_uri
 from wirebird.exceptions import InvalidProxy, InvalidProxyMessage, InvalidProxyStatus
 from wirebird.proxy import get_proxy
@@ -53,7 +54,7 @@ from wirebird.proxy import get_proxy
 def test_an_address_that_is_none_is_refused(proxy: str) -> None:
     with pytest.raises(InvalidProxy) as caught:
         parse_proxy(proxy)
-    assert caught.value.proxy == proxy
+    assert caught.value.proxy == shown_uri(proxy)
     assert caught.value.msg.isprintable()
 
 
@@ -131,7 +132,13 @@ WS, WSS = parse_uri("ws://host.example/"), parse_uri("wss://host.example/")
         (WSS, {"socks": "socks4://s"}, "socks4://s"),
         (WS, {"socks": "http://s", "ws": "http://w", "wss": "http://ws"}, "http://w"),
         (WSS, {"socks": "http://s", "ws": "http://w", "wss": "http://ws"}, "http://ws"),
-        (WSS, {"ws": "http://w", "ftp": "http://f", "all": "http://a"}, None),
+        (WSS, {"ws": "http://w", "ftp": "http://f"}, None),
+        (WSS, {"ws": "http://w", "all": "http://a"}, "http://a"),
+        (WS, {"http": "http://h", "all": "socks5h://a"}, "http://h"),
+        (WSS, {"http": "http://h", "all": "socks://a:1/"}, "socks5h://a:1/"),
+        (WS, {"http": " h:3128 "}, "http://h:3128"),
+        (WSS, {"socks": "s:1"}, "socks5h://s:1"),
+        (WSS, {"https": ""}, None),
     ],
 )
 def test_which_proxy(uri: WebSocketURI, proxies: dict[str, str], expected: str | None) -> None:

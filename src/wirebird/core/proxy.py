@@ -6,17 +6,32 @@ RFC 6455, 4.1, step 3: CONNECT of HTTP (RFC 9110, 9.3.6), or SOCKS, which is pre
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 
-from ..exceptions import InvalidProxy, InvalidProxyMessage, InvalidProxyStatus
+from ..exceptions import (
+    InvalidProxy,
+    InvalidProxyMessage,
+    InvalidProxyStatus,
+    ProxyError,
+    SecurityError,
+)
 from .fields import Headers
 from .headers import build_authorization_basic, build_host
 from .http1 import USER_AGENT, Response
+from .redaction import shown_uri
+from .rules import MAX_INTERIM_RESPONSES
 from .streams import StreamReader
 from .types import BytesLike
 from .uri import WebSocketURI, split_uri
 
-__all__ = ["ConnectAnswer", "Proxy", "choose_proxy", "parse_proxy", "prepare_connect_request"]
+__all__ = [
+    "ConnectAnswer",
+    "Proxy",
+    "check_socks",
+    "choose_proxy",
+    "parse_proxy",
+    "prepare_connect_request",
+]
 
 # By scheme; 1080 is that of SOCKS in RFC 1928, 3.
 _DEFAULT_PORTS = {
@@ -46,7 +61,13 @@ class Proxy:
     host: str
     port: int
     username: str | None = None
-    password: str | None = None
+    password: str | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def address(self) -> str:
+        """Its URL without credentials, for messages."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
 
     @property
     def is_socks(self) -> bool:
@@ -70,7 +91,7 @@ def parse_proxy(proxy: str) -> Proxy:
     """Take the URI of a proxy apart.
 
     Raises:
-        InvalidProxy: it is not one.
+        InvalidProxy: it is not one; its password is not in the error.
     """
     try:
         parts = split_uri(proxy)
@@ -80,7 +101,7 @@ def parse_proxy(proxy: str) -> Proxy:
             raise ValueError("there must be no path and no query")
     except ValueError as exc:
         msg = "not UTF-8 or IDNA" if isinstance(exc, UnicodeError) else str(exc)
-        raise InvalidProxy(proxy, msg) from exc
+        raise InvalidProxy(shown_uri(proxy), msg) from exc
     port = parts.port if parts.port is not None else _DEFAULT_PORTS[parts.scheme]
     return Proxy(parts.scheme, parts.host, port, parts.username, parts.password)
 
@@ -92,17 +113,46 @@ def choose_proxy(uri: WebSocketURI, proxies: Mapping[str, str]) -> str | None:
         uri: where to.
         proxies: the system's, by scheme, as ``urllib.request.getproxies`` returns them.
     """
-    # One that is meant for WebSockets; then SOCKS; then those of HTTPS, which tunnel anyway.
+    # One that is meant for WebSockets; then SOCKS; then those of HTTPS, which tunnel anyway; at
+    # last the one for everything that has none of its own.
     schemes = ("wss", "socks", "https") if uri.secure else ("ws", "socks", "https", "http")
-    for scheme in schemes:
-        proxy = proxies.get(scheme)
-        if proxy is None:
-            continue
-        # Some systems name every proxy by http, and say SOCKS only in the key.
-        if scheme == "socks" and proxy.startswith("http://"):
-            return "socks5h://" + proxy.removeprefix("http://")
-        return proxy
+    for scheme in (*schemes, "all"):
+        proxy = proxies.get(scheme, "").strip()
+        if proxy:
+            return _with_scheme(proxy, scheme)
     return None
+
+
+def _with_scheme(proxy: str, key: str) -> str:
+    """Return what a system says as a URI: many leave the scheme out, or say SOCKS in the key."""
+    scheme, separator, rest = proxy.partition("://")
+    if not separator:
+        scheme, rest = "http", proxy
+    if scheme == "socks" or (key == "socks" and scheme == "http"):
+        scheme = "socks5h"
+    return f"{scheme}://{rest}"
+
+
+def check_socks(proxy: Proxy, host: str) -> None:
+    """Refuse what SOCKS cannot carry, before anything is sent.
+
+    Args:
+        proxy: of SOCKS.
+        host: of the server, as the proxy is told it.
+
+    Raises:
+        InvalidProxy: the credentials cannot be sent; they are not in the error.
+        ProxyError: the address cannot be.
+    """
+    # RFC 1929, 2, has a byte for each length; a NUL ends the user of SOCKS4. That both are ASCII
+    # is what python-socks wants.
+    username, password = proxy.username or "", proxy.password or ""
+    if not (username + password).isascii() or "\0" in username + password:
+        raise InvalidProxy(proxy.address, "credentials for SOCKS must be ASCII without NUL")
+    if len(username) > 255 or len(password) > 255:
+        raise InvalidProxy(proxy.address, "credentials for SOCKS must have at most 255 characters")
+    if proxy.scheme == "socks4" and ":" in host:
+        raise ProxyError(f"SOCKS4 cannot reach IPv6 addresses such as {host}; SOCKS5 can")
 
 
 def prepare_connect_request(
@@ -133,9 +183,7 @@ class ConnectAnswer:
 
     def __init__(self) -> None:
         self._reader = StreamReader()
-        self._response = Response.parse(
-            self._reader.read_line, self._reader.read_exact, self._reader.read_to_eof, proxy=True
-        )
+        self._response = self._read_response()
 
     def feed(self, data: BytesLike) -> bool:
         """Take bytes that came, empty ones for the end; return whether there is a tunnel now.
@@ -162,3 +210,14 @@ class ConnectAnswer:
         if self._reader.take_rest():
             raise InvalidProxyMessage("bytes follow the proxy's answer")
         return True
+
+    def _read_response(self) -> Generator[None, None, Response]:
+        """Read the answer, past interim ones. RFC 9110, 15.2."""
+        reader = self._reader
+        for _ in range(MAX_INTERIM_RESPONSES + 1):
+            response = yield from Response.parse(
+                reader.read_line, reader.read_exact, reader.read_to_eof, proxy=True
+            )
+            if response.status_code >= 200 or response.status_code == 101:
+                return response
+        raise SecurityError(f"more than {MAX_INTERIM_RESPONSES} interim responses")

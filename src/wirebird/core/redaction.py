@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import urllib.parse
 
-__all__ = ["HIDDEN", "hide_parameter", "shown_header", "shown_target"]
+__all__ = ["HIDDEN", "hide_parameter", "shown_header", "shown_target", "shown_uri"]
 
 HIDDEN = "<hidden>"
 
@@ -38,6 +38,17 @@ def shown_target(target: str) -> str:
         return f"{match[1]}{match[2]}={HIDDEN}" if is_secret else match[0]
 
     return _parameter.sub(shown, target)
+
+
+def shown_uri(uri: str) -> str:
+    """Return a URI, which need not be a valid one, without the password, or token, before its @."""
+    before, at, address = uri.rpartition("@")
+    if not at:
+        return uri
+    scheme, slashes, user_info = before.rpartition("//")
+    username, colon, _ = user_info.partition(":")
+    shown = f"{username}:***" if colon else "***"
+    return f"{scheme}{slashes}{shown}@{address}"
 
 
 def hide_parameter(name: str) -> None:
