@@ -16,7 +16,15 @@ import socket
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["ATTEMPT_DELAY_S", "AddressInfo", "TCPOptions", "doing", "failure", "interleaved"]
+__all__ = [
+    "ATTEMPT_DELAY_S",
+    "AddressInfo",
+    "TCPOptions",
+    "doing",
+    "failure",
+    "interleaved",
+    "timed_out",
+]
 
 ATTEMPT_DELAY_S = 0.25  # RFC 8305, 5
 
@@ -123,10 +131,23 @@ def doing(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, TimeoutError) as exc:
+    except BaseException as exc:  # also a cancellation, of which a deadline makes a TimeoutError
         if not getattr(exc, "__notes__", None):
             exc.add_note(f"while {what}")
         raise
+
+
+def timed_out(exc: TimeoutError) -> TimeoutError:
+    """Return the error for an attempt that took too long, with the note of what it was doing.
+
+    Args:
+        exc: the network's, or that of a deadline, caused by the cancellation that it made.
+    """
+    error = TimeoutError("timed out during opening handshake")
+    for source in (exc, exc.__cause__):
+        for note in getattr(source, "__notes__", ()):
+            error.add_note(note)
+    return error
 
 
 def _number_of(exc: OSError) -> int | None:

@@ -223,29 +223,16 @@ class TooManyHeaders(SecurityError):
 class ProxyError(InvalidHandshake):
     """The proxy did not open a way to the server.
 
-    Args:
-        args: what happened.
+    Attributes:
         may_recover: whether trying again can help: the server may come back, or the proxy was
             interrupted; not where the proxy says no.
     """
 
-    def __init__(self, *args: object, may_recover: bool = False) -> None:
-        super().__init__(*args)
-        self._may_recover = may_recover
-
-    @property
-    def may_recover(self) -> bool:
-        """See above."""
-        return self._may_recover
+    may_recover: bool = False
 
 
 class InvalidProxyMessage(ProxyError):
     """The proxy answered with something that is not an HTTP response."""
-
-    @property
-    def may_recover(self) -> bool:
-        """Whether the answer only ended too early."""
-        return isinstance(self.__cause__, EOFError)
 
 
 class InvalidProxyStatus(ProxyError):
@@ -254,11 +241,7 @@ class InvalidProxyStatus(ProxyError):
     def __init__(self, response: Response) -> None:
         super().__init__(response)
         self.response = response
-
-    @property
-    def may_recover(self) -> bool:
-        """Whether the proxy, or the server behind it, may be there later."""
-        return self.response.status_code in (500, 502, 503, 504)
+        self.may_recover = response.status_code in (500, 502, 503, 504)
 
     def __str__(self) -> str:
         return f"proxy rejected connection: HTTP {self.response.status_code:d}"

@@ -292,5 +292,5 @@ async def test_a_socks_proxy_that_refuses() -> None:
 
 async def test_socks_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "python_socks", None)
-    with pytest.raises(ImportError, match=r"pip install wirebird\[proxy\]"):
+    with pytest.raises(ImportError, match=r"pip install 'wirebird\[proxy\]'"):
         await connect("ws://x/", proxy="socks5h://127.0.0.1:1")

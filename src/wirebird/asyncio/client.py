@@ -20,7 +20,7 @@ from ..core.instrumentation import Instruments, watch_for
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S
 from ..core.types import LoggerLike, Origin, PathLike, Subprotocol
 from ..core.uri import WebSocketURI, parse_uri
-from ..dialing import TCPOptions
+from ..dialing import TCPOptions, doing, timed_out
 from ..engine import engine_name
 from ..exceptions import InvalidStatus, SecurityError
 from ..extensions.compression import Compression, client_extensions
@@ -284,7 +284,10 @@ class connect:
                 for _ in range(MAX_REDIRECTS + 1):
                     connection = await self._open()
                     try:
-                        await connection.handshake(self.additional_headers, self.user_agent_header)
+                        with doing(f"shaking hands with {self.ws_uri.host}"):
+                            await connection.handshake(
+                                self.additional_headers, self.user_agent_header
+                            )
                     except InvalidStatus as exc:
                         connection.link.abort()
                         self._redirect(exc)
@@ -295,7 +298,7 @@ class connect:
                         return connection
                 raise SecurityError(f"more than {MAX_REDIRECTS} redirects")
         except TimeoutError as exc:
-            raise TimeoutError("timed out during opening handshake") from exc
+            raise timed_out(exc) from exc
 
     async def _open(self) -> ClientConnection:
         """Open a way to the server, with a connection on it."""

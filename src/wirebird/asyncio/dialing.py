@@ -8,7 +8,7 @@ from typing import Any
 
 from ..dialing import ATTEMPT_DELAY_S, AddressInfo, doing, failure, interleaved
 
-__all__ = ["dial"]
+__all__ = ["dial", "look_up"]
 
 
 async def dial(
@@ -40,17 +40,20 @@ async def dial(
         ConnectionRefusedError: nobody listens at any of its addresses.
         OSError: it cannot be reached; with ``local_addr``, also that this cannot be used.
     """
-    infos = await _look_up(host, port, family, proto, flags)
+    infos = await look_up(host, port, family, proto, flags)
     if interleave != 0:
         infos = interleaved(infos)
     local_infos: list[AddressInfo] | None = None
     if local_addr is not None:
-        local_infos = await _look_up(*local_addr, family, proto, flags)
+        local_infos = await look_up(*local_addr, family, proto, flags)
     with doing(f"connecting to {host}, port {port}"):
         return await _race(infos, local_infos, happy_eyeballs_delay, all_errors)
 
 
-async def _look_up(host: str, port: int, family: int, proto: int, flags: int) -> list[AddressInfo]:
+async def look_up(
+    host: str, port: int, family: int = 0, proto: int = 0, flags: int = 0
+) -> list[AddressInfo]:
+    """Return the addresses of a host; arguments and errors are those of ``dial``."""
     with doing(f"looking up {host}"):
         infos = await asyncio.get_running_loop().getaddrinfo(
             host, port, family=family, type=socket.SOCK_STREAM, proto=proto, flags=flags

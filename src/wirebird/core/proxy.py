@@ -31,6 +31,7 @@ __all__ = [
     "choose_proxy",
     "parse_proxy",
     "prepare_connect_request",
+    "socks_failure",
 ]
 
 # By scheme; 1080 is that of SOCKS in RFC 1928, 3.
@@ -155,6 +156,24 @@ def check_socks(proxy: Proxy, host: str) -> None:
         raise ProxyError(f"SOCKS4 cannot reach IPv6 addresses such as {host}; SOCKS5 can")
 
 
+def socks_failure(exc: Exception) -> ProxyError:
+    """Return the error for what python-socks raised, which is its cause.
+
+    Args:
+        exc: what it raised, with the proxy's answer as ``error_code`` if there was one.
+    """
+    failure = ProxyError(f"failed to connect to SOCKS proxy: {exc}")
+    code = getattr(exc, "error_code", None)
+    # No answer: the proxy hung up, or sent what is none. RFC 1928, 6: general failure, network or
+    # host unreachable, refused, expired; and the one that SOCKS4 has for all of these.
+    if code is None:
+        failure.may_recover = type(exc.__cause__).__name__ == "IncompleteReadError"
+    else:
+        failure.may_recover = code in (0x01, 0x03, 0x04, 0x05, 0x06, 0x5B)
+    failure.__cause__ = exc
+    return failure
+
+
 def prepare_connect_request(
     proxy: Proxy, ws_uri: WebSocketURI, user_agent_header: str | None = USER_AGENT
 ) -> bytes:
@@ -202,7 +221,9 @@ class ConnectAnswer:
         except StopIteration as stop:
             response = stop.value
         except Exception as exc:
-            raise InvalidProxyMessage("did not receive a valid HTTP response from proxy") from exc
+            invalid = InvalidProxyMessage("did not receive a valid HTTP response from proxy")
+            invalid.may_recover = isinstance(exc, EOFError)
+            raise invalid from exc
         else:
             return False
         if not 200 <= response.status_code < 300:

@@ -20,7 +20,7 @@ from ..core.http1 import Response
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S
 from ..core.types import Data, LoggerLike, Origin, PathLike, Subprotocol
 from ..core.uri import parse_uri
-from ..dialing import TCPOptions
+from ..dialing import TCPOptions, timed_out
 from ..engine import engine_name
 from ..exceptions import InvalidStatus, SecurityError
 from ..extensions.compression import Compression, client_extensions
@@ -272,7 +272,7 @@ class reconnect:
         except TimeoutError as exc:
             if deadline.remaining() != 0:
                 raise  # of the system, before ours
-            raise TimeoutError("timed out during opening handshake") from exc
+            raise timed_out(exc) from exc
         raise SecurityError(f"more than {MAX_REDIRECTS} redirects")
 
     def _connect_once(self, deadline: Deadline) -> ClientConnection:
