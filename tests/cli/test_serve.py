@@ -277,3 +277,18 @@ def test_encrypted_key(
     code, error = refusal(capsys, "--cert", str(cert), "--key", str(encrypted))
     assert code == 1
     assert f"the key in {encrypted} is encrypted" in error
+
+
+async def test_who_does_not_leave_in_time_is_cut() -> None:
+    async with served("--drain", "0.1") as server:
+        host, port = "127.0.0.1", int(server.url.rstrip("/").rpartition(":")[2])
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(
+            b"GET /echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        assert await server.stop(signal.SIGTERM) == 0
+        assert server.process.stdout is not None
+        assert b"Closed; 1 connections had to be cut." in await server.process.stdout.read()
+        writer.transport.abort()

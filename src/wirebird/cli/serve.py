@@ -53,8 +53,22 @@ __all__ = ["command"]
     "times. By default, only the pages of this server, under its address, localhost, --host, or "
     "this machine's name. Clients that are no browsers send no origin and are always accepted.",
 )
+@click.option(
+    "--drain",
+    "drain_s",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long connections may take to end when the server is stopped.",
+)
 def command(
-    host: str, port: int, cert: str | None, key: str | None, origins: tuple[str, ...]
+    host: str,
+    port: int,
+    cert: str | None,
+    key: str | None,
+    origins: tuple[str, ...],
+    drain_s: float,
 ) -> int:
     """Run the demonstration server: a page, a room for its tabs, and an echo.
 
@@ -66,7 +80,7 @@ def command(
         raise click.BadParameter(str(error), param_hint="--origin") from error
     tls = tls_context(cert, key)
     try:
-        asyncio.run(serve_until_stopped(host, port, tls, allowed))
+        asyncio.run(serve_until_stopped(host, port, tls, allowed, drain_s))
     except KeyboardInterrupt:
         pass  # where signal handlers cannot be set, Ctrl-C arrives this way
     except (OSError, UnicodeError) as error:
@@ -131,9 +145,14 @@ def explain(error: OSError | UnicodeError, host: str, port: int) -> str:
 
 
 async def serve_until_stopped(
-    host: str, port: int, tls: ssl.SSLContext | None, origins: list[str]
+    host: str, port: int, tls: ssl.SSLContext | None, origins: list[str], drain_s: float
 ) -> None:
-    """Serve, print the URL to open, and close every connection with 1001 when told to stop."""
+    """Serve, print the URL to open, and close every connection with 1001 when told to stop.
+
+    Args:
+        host, port, tls, origins: of the server.
+        drain_s: seconds after which connections are cut that have not ended by then.
+    """
     demo = Demo(origins=origins, names=own_names(host))
     with stop_signals() as stop:
         async with demo.serve(host, port, ssl=tls) as server:
@@ -143,7 +162,8 @@ async def serve_until_stopped(
             say("Ctrl-C ends it.")
             await stop.wait()
             await demo.say_goodbye()
-    say("Closed.")
+            cut = await server.drain(drain_s)
+    say("Closed." if not cut else f"Closed; {cut} connections had to be cut.")
 
 
 def say(line: str) -> None:
