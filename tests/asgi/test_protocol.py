@@ -83,6 +83,14 @@ async def test_each_http_class(http: str, loop: str) -> None:
         await asyncio.to_thread(run_in_uvloop)
 
 
+async def test_tasks_that_begin_at_once() -> None:
+    """uvicorn still holds the transport while it gives us the request."""
+    asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory", None))
+    async with talking(plain_echo) as (_, ws):
+        await ws.send("hello")
+        assert await ws.recv() == "hello"
+
+
 async def test_tls(
     tmp_path: pathlib.Path, authority: trustme.CA, client_tls: ssl.SSLContext
 ) -> None:
