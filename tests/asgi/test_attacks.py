@@ -182,14 +182,17 @@ async def test_a_long_response_that_is_read_slowly() -> None:
         await send({"type": START, "status": 400, "headers": []})
         await send({"type": BODY, "body": bytes(8 * MIB)})
 
-    async with serving(app, ws=Impatient) as running:
+    async with serving(app) as running:
         async with await RawPeer.connect(running.port, receive_buffer=4096) as peer:
             await peer.send(request())
             await peer.head()
-            for _ in range(4):  # longer than its patience, but it takes some each time
+            (connection,) = running.state.connections
+            for _ in range(3):
                 await peer.exactly(MIB)
-                await asyncio.sleep(0.03)
-            await peer.exactly(4 * MIB)
+                connection.handle_deadline()  # its time is over, but it takes some each time
+                assert not connection.transport.is_closing()
+            connection.handle_deadline()
+            assert connection.transport.is_closing()
         await all_gone(running)
 
 

@@ -17,7 +17,9 @@ from uvicorn.middleware.message_logger import MessageLoggerMiddleware
 
 from wirebird.asgi import WebSocketProtocol
 from wirebird.asyncio.client import connect, unix_connect
+from wirebird.core.limits import Limits
 from wirebird.exceptions import ConnectionClosedError, InvalidStatus
+from wirebird.typing import Origin
 
 
 def echo_application() -> FastAPI:
@@ -313,6 +315,39 @@ async def test_a_subclass_says_what_uvicorn_has_no_setting_for() -> None:
         assert type(connection.protocol.connection).__module__ == "wirebird.core.connection"
         assert connection.close_timeout == 3
         assert connection.transport.get_write_buffer_limits() == (250, 1000)
+
+
+async def test_limits_and_what_is_counted() -> None:
+    class Limited(WebSocketProtocol):
+        limits = Limits(connections_per_address=1, messages=(0.001, 2))
+
+    async with talking(plain_echo, ws=Limited) as (running, ws):
+        (connection,) = running.state.connections
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(running.uri(), proxy=None)
+        assert caught.value.response.status_code == 429
+        for _ in range(3):
+            await ws.send("hello")
+        await ws.wait_closed()
+        assert ws.close_code == 1008
+        while running.state.connections:
+            await asyncio.sleep(0)
+        stats = connection.server.stats()
+        assert (stats.opened, stats.open, stats.opening) == (1, 0, 0)
+        assert sum(stats.refused.values()) == 1
+        assert stats.closed == {1008: 1}
+
+
+async def test_origins() -> None:
+    class Guarded(WebSocketProtocol):
+        origins = (Origin("https://example.com"),)
+
+    async with serving(plain_echo, ws=Guarded) as running:
+        async with connect(running.uri(), proxy=None, origin=Origin("https://example.com")):
+            pass
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(running.uri(), proxy=None, origin=Origin("https://evil.example"))
+        assert caught.value.response.status_code == 403
 
 
 async def test_what_is_logged() -> None:

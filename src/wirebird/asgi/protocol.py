@@ -29,6 +29,8 @@ from ..core.backlog import SLOW_CONSUMER_BYTES, SlowConsumerPolicy
 from ..core.close import Close
 from ..core.handshake.application import add_to_accepted
 from ..core.http1 import Response
+from ..core.instrumentation import Instruments
+from ..core.limits import Limits
 from ..core.origins import SameOrigin, parse_origins
 from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, CloseCode, State
 from ..core.types import Origin, Subprotocol
@@ -84,6 +86,11 @@ class WebSocketProtocol(ServerConnection):
     slow_consumer_bytes: int | None = SLOW_CONSUMER_BYTES
     """Of such messages that may wait for one client."""
 
+    limits: Limits | None = None
+    """What all clients, an address and a connection may have, as for ``serve``."""
+    instrumentation: Instruments = None
+    """Who is told of what happens, as for ``serve``."""
+
     server: Served
     _conversation: Conversation | None = None
     _callbacks_over: asyncio.Future[None] | None = None
@@ -111,7 +118,7 @@ class WebSocketProtocol(ServerConnection):
         )
         super().__init__(
             protocol,
-            Served.of(server_state),
+            Served.of(server_state, self.limits, self.instrumentation),
             ping_interval=config.ws_ping_interval or None,
             ping_timeout=config.ws_ping_timeout or None,
             close_timeout=self.close_timeout_s,
@@ -144,7 +151,7 @@ class WebSocketProtocol(ServerConnection):
 
     def shutdown(self) -> None:
         """End soon: uvicorn shuts down. A request that is not answered yet is refused (503)."""
-        self.server.is_closing = True
+        self.server.shut_down()
         if self._core is not None:
             self.close_nowait(CloseCode.SERVICE_RESTART)
         elif self.protocol.eof_sent:
@@ -209,8 +216,7 @@ class WebSocketProtocol(ServerConnection):
         if self._core is None:
             self._linger()
             raise ValueError("a header that uvicorn adds to responses cannot be sent")
-        self.server._connection_opened(self)
-        self.server.all_connections.add(self)
+        self.server._let_in(self)
 
     async def deny(self, response: Response, *, has_more: bool) -> None:
         """Send a response that refuses the connection; see ``ServerProtocol.send_response``.

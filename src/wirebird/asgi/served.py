@@ -6,14 +6,18 @@ keeps uvicorn's books: the tasks that it waits for when it shuts down.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import weakref
 from typing import ClassVar, NoReturn
 
 from uvicorn.server import ServerState
 
+from ..asyncio.gate import Gate
 from ..asyncio.server import Server
 from ..asyncio.server_tasks import AtOnce
+from ..core.instrumentation import Instruments, watch_for
+from ..core.limits import Limits
 from ..core.rules import CloseCode
 from ..exceptions import InvalidState
 
@@ -25,25 +29,46 @@ class Served(Server):
 
     Args:
         state: uvicorn's.
+        limits: what is granted to clients; None for all they want.
+        instrumentation: who is told of what happens.
     """
 
     _all: ClassVar[weakref.WeakKeyDictionary[ServerState, Served]] = weakref.WeakKeyDictionary()
 
-    def __init__(self, state: ServerState) -> None:
+    def __init__(
+        self,
+        state: ServerState,
+        limits: Limits | None = None,
+        instrumentation: Instruments = None,
+    ) -> None:
         super().__init__(_uvicorn_does, _uvicorn_does, logging.getLogger("uvicorn.error"))
         self.handler_tasks = state.tasks
         # The request has come when a connection is made, and an application may think it over.
         self.at_once = AtOnce(server_header=None, open_timeout=None, handle=None)
         self.is_closing = False
         """uvicorn shuts down."""
+        self._loop = asyncio.get_running_loop()
+        self.watch = watch_for(instrumentation)
+        if limits is not None:
+            self.gate = Gate(self, limits)
 
     @classmethod
-    def of(cls, state: ServerState) -> Served:
-        """Return the server that belongs to a state of uvicorn's."""
+    def of(cls, state: ServerState, limits: Limits | None, instrumentation: Instruments) -> Served:
+        """Return the server that belongs to a state of uvicorn's; it is made for the first."""
         served = cls._all.get(state)
         if served is None:
-            served = cls._all[state] = cls(state)
+            served = cls._all[state] = cls(state, limits, instrumentation)
         return served
+
+    def shut_down(self) -> None:
+        """Open no more connections."""
+        self.is_closing = True
+        if self.gate is not None:
+            self.gate.stop()
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop in which uvicorn runs."""
+        return self._loop
 
     def is_serving(self) -> bool:
         """Whether new connections are accepted."""
