@@ -2,9 +2,9 @@
 
     python examples/compressions.py [FILE]
 
-takes the lines of FILE, or quotes of a market that does not exist, as messages: each alone, then 100
-together. For each way to compress them it prints their size on the wire, in percent, the time that
-it takes, and on Linux the memory that a connection holds between two messages.
+takes the lines of FILE, or quotes of a market that does not exist, as messages: each alone, then
+100 together. For each way to compress them it prints their size on the wire, in percent, the time
+that it takes, and on Linux the memory that a connection holds between two messages.
 """
 
 from __future__ import annotations
