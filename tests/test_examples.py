@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import itertools
+import json
 import pathlib
 import random
 import re
@@ -127,6 +128,32 @@ async def test_chat() -> None:
                 await ann.send("hi")
                 assert [await ann.recv(), await bob.recv()] == ["ann: hi"] * 2
             assert await ann.recv() == "bob b has left"
+
+
+async def test_metrics() -> None:
+    async with example("metrics.py", "0", stderr=asyncio.subprocess.PIPE) as server:
+        uri = await server.uri()
+        async with connect(uri) as client:
+            await client.send("hello")
+            assert await client.recv() == "hello"
+            text = await asyncio.to_thread(fetched, uri.replace("ws:", "http:") + "metrics")
+            assert 'wirebird_messages_total{direction="received",server=""} 1.0' in text
+            server.process.terminate()
+            await client.wait_closed()
+            assert client.close_code == 1012
+        assert await server.line() == "0 connections were cut"
+        assert await server.process.wait() == 0
+        assert server.process.stderr is not None
+        records = [json.loads(line) for line in (await server.process.stderr.read()).splitlines()]
+        assert "connection open" in [record["event"] for record in records]
+
+
+def fetched(url: str) -> str:
+    """GET a text."""
+    with urllib.request.urlopen(url, timeout=10) as response:
+        text = response.read()
+    assert isinstance(text, bytes)
+    return text.decode()
 
 
 async def test_callbacks() -> None:

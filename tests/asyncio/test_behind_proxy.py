@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 from tests.asyncio.pair import expect_refused_certificates
-from tests.attacks.raw import RawPeer, port_of, request
+from tests.attacks.raw import RawPeer, echo_server, port_of, request
 from tests.core.test_proxy_protocol import SSL, V4, v2
 
 from wirebird.asyncio.client import connect
 from wirebird.asyncio.server import Server, ServerConnection, serve, unix_serve
+from wirebird.core.limits import Limits
 from wirebird.core.origins import SameOrigin
 from wirebird.exceptions import InvalidProxyHeader
 
@@ -414,3 +415,29 @@ async def test_what_went_wrong_can_be_seen() -> None:
         while not seen:
             await asyncio.sleep(0)
     assert isinstance(seen[0].protocol.handshake_exc, InvalidProxyHeader)
+
+
+async def test_limits_by_address_are_the_clients() -> None:
+    """Of two clients behind one proxy, one has as many connections as it may."""
+    limits = Limits(connections_per_address=2)
+    arguments: dict[str, Any] = {"limits": limits, "trusted_proxies": ["127.0.0.1"]}
+    async with echo_server(**arguments) as server, contextlib.AsyncExitStack() as stack:
+        answers = []
+        for client in ("192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2"):
+            peer = await stack.enter_async_context(await RawPeer.connect(port_of(server)))
+            await peer.send(request(f"X-Forwarded-For: {client}"))
+            answers.append((await peer.head()).split()[1])
+        assert answers == ["101", "101", "429", "101"]
+        assert server.stats().refused == {"connections_per_address": 1}
+
+
+async def test_limits_by_address_with_the_proxy_protocol() -> None:
+    limits = Limits(connections_per_address=1)
+    arguments: dict[str, Any] = {"trusted_proxies": HERE, "proxy_protocol": True}
+    async with echo_server(limits=limits, **arguments) as server, contextlib.AsyncExitStack() as s:
+        answers = []
+        for header in (V1, V1, V1.replace(b"192.0.2.1", b"192.0.2.2")):
+            peer = await s.enter_async_context(await RawPeer.connect(port_of(server)))
+            await peer.send(header + request())
+            answers.append((await peer.head()).split()[1])
+        assert answers == ["101", "429", "101"]

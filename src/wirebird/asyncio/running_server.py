@@ -254,7 +254,7 @@ class Server:
 
         Some are not let in yet: who they are is to be said by their first message.
         """
-        waiting = [connection for connection in self.opening if connection._core is not None]
+        waiting = [connection for connection in list(self.opening) if connection._core is not None]
         return [*self.all_connections, *waiting]
 
     async def wait_closed(self) -> None:
