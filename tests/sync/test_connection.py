@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -21,8 +22,9 @@ from wirebird.exceptions import (
     ProtocolError,
 )
 from wirebird.frames import Frame
-from wirebird.protocol import State
+from wirebird.protocol import Protocol, Side, State
 from wirebird.sync.client import ClientConnection, connect
+from wirebird.sync.connection import Connection
 from wirebird.sync.server import ServerConnection
 
 # Pings
@@ -363,3 +365,13 @@ def test_over_tls_a_failure_can_be_read(
         assert caught.value.rcvd is not None
         assert caught.value.rcvd.code == 1009
         assert server.wait_closed(10)
+
+
+def test_a_connection_whose_handshake_was_done_elsewhere() -> None:
+    ours, theirs = socket.socketpair()
+    client = Connection(ours, Protocol(Side.CLIENT))
+    server = Connection(theirs, Protocol(Side.SERVER))
+    client.send("x")
+    assert server.recv(timeout=10) == "x"
+    client.close()
+    assert server.wait_closed(10)

@@ -431,3 +431,27 @@ def test_it_goes_on_when_the_system_was_short_of_threads(
         with connect(uri_of(server), proxy=None):
             pass
     assert any("cannot start a thread" in message for message in caplog.messages)
+
+
+def test_one_who_goes_away_while_a_hook_works() -> None:
+    asked, go_on = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def process_request(*_: object) -> None:
+        asked.set()
+        assert go_on.wait(10)
+
+    def handler(ws: ServerConnection) -> None:
+        try:
+            ws.recv(timeout=10)
+        except Exception as exc:
+            seen.append(type(exc).__name__)
+
+    with serving(handler, process_request=process_request) as server:
+        with RawPeer.connect(port_of(server)) as peer:
+            peer.send(request())
+            assert asked.wait(10)
+            peer.reset()
+        go_on.set()
+        wait_for_handlers(server)
+    assert seen in ([], ["ConnectionClosedError"])

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 import pytest
+import python_socks.sync  # noqa: F401  (it takes longer than a short time-out)
 from tests.asyncio.pair import expect_refused_certificates
 from tests.asyncio.test_tunnel import proxy, socks5
 from tests.sync.pair import port_of, raw_server, serving, uri_of

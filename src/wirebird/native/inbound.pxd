@@ -1,6 +1,6 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from .deflate cimport Inflater
+from .deflate cimport Buffer, Inflater
 
 
 cdef extern from "kernels.h":
@@ -110,7 +110,8 @@ cdef class Inbound:
     ) except -1
     cdef int read_raw(self, uint8_t *data, size_t length) except -1
     cdef int add_inflated(self, const uint8_t *payload, size_t length) except -1
-    cdef int inflate(self, const uint8_t *payload, size_t length) except -1
+    cdef int inflate(self, const uint8_t *payload, size_t length, Buffer *into) except -1
+    cdef int add_plain(self, const uint8_t *payload, size_t length) except -1
     cdef int64_t limit_left(self) noexcept
     cdef object take(self, object decode)
     cdef tuple take_fragment(self, object decode)

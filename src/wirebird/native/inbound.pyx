@@ -48,7 +48,9 @@ cdef tuple _OPCODES = tuple(
 )
 cdef size_t _MAX_UNREAD = MAX_UNREAD_BYTES
 cdef bint _has_zlib = available()
-cdef Buffer _inflated  # of the frame at hand, under the GIL
+# Room for what is inflated, between two frames. Who inflates takes it along: whoever watches frames
+# is told of them by a function of Python's, and other threads may run meanwhile.
+cdef Buffer _room
 
 cdef enum:
     CONT = 0
@@ -764,63 +766,71 @@ cdef class Inbound:
             limit = self.max_frame
         return limit
 
-    cdef int inflate(self, const uint8_t *payload, size_t length) except -1:
-        """Inflate a frame into ``_inflated``."""
+    cdef int inflate(self, const uint8_t *payload, size_t length, Buffer *into) except -1:
+        """Inflate a frame."""
         cdef int64_t limit = self.limit_left()
         cdef bytes data
-        _inflated.length = 0
+        into.length = 0
         if self.by_zlib:
             if self.inflater is None:
                 self.inflater = Inflater(
                     self.extension.remote_max_window_bits,
                     not self.extension.remote_no_context_takeover,
                 )
-            self.inflater.inflate_into(payload, length, self.head.fin, limit, &_inflated)
+            self.inflater.inflate_into(payload, length, self.head.fin, limit, into)
             return 0
         data = self.extension._inflater.inflate(
             PyBytes_FromStringAndSize(<char *>payload, length),
             bool(self.head.fin),
             None if limit < 0 else limit,
         )
-        if <size_t>PyBytes_GET_SIZE(data) > _inflated.size:
-            free(_inflated.at)
-            _inflated.size = 0
-            _inflated.at = <uint8_t *>malloc(PyBytes_GET_SIZE(data))
-            if _inflated.at is NULL:
+        if <size_t>PyBytes_GET_SIZE(data) > into.size:
+            free(into.at)
+            into.size = 0
+            into.at = <uint8_t *>malloc(PyBytes_GET_SIZE(data))
+            if into.at is NULL:
                 raise MemoryError()
-            _inflated.size = PyBytes_GET_SIZE(data)
-        _inflated.length = PyBytes_GET_SIZE(data)
-        if _inflated.length:
-            memcpy(_inflated.at, PyBytes_AS_STRING(data), _inflated.length)
+            into.size = PyBytes_GET_SIZE(data)
+        into.length = PyBytes_GET_SIZE(data)
+        if into.length:
+            memcpy(into.at, PyBytes_AS_STRING(data), into.length)
         return 0
 
     cdef int add_inflated(self, const uint8_t *payload, size_t length) except -1:
-        cdef uint8_t *to
+        cdef Buffer inflated = _room
+        _room.at = NULL
+        _room.size = 0
         try:
-            self.inflate(payload, length)
+            self.inflate(payload, length, &inflated)
+            self.add_plain(inflated.at, inflated.length)
         except PayloadTooBig as exc:
             if self.size:
                 exc.set_current_size(self.size)
             raise
-        length = _inflated.length
+        finally:
+            if inflated.size > KEPT or _room.at is not NULL:
+                free(inflated.at)
+            else:
+                _room.at = inflated.at
+                _room.size = inflated.size
+        return 0
+
+    cdef int add_plain(self, const uint8_t *payload, size_t length) except -1:
+        cdef uint8_t *to
         if self.trace is not None:
-            data = _new_plain(BINARY, _inflated.at, length, 0)
+            data = _new_plain(BINARY, payload, length, 0)
             self.trace(False, _Frame(_OPCODES[self.head.opcode], data, bool(self.head.fin)))
         if self.head.fin and self.head.opcode != CONT:
-            self.whole = _new_plain(self.opcode, _inflated.at, length, 0)
+            self.whole = _new_plain(self.opcode, payload, length, 0)
             self.size = length
         else:
             to = self.acc_room(length)
             if length:
-                memcpy(to, _inflated.at, length)
+                memcpy(to, payload, length)
             self.acc_length += length
             self.size += length
             if self.opcode == TEXT:
                 self.check_pieces(to, length, self.head.fin, True, False)
-        if _inflated.size > KEPT:
-            free(_inflated.at)
-            _inflated.at = NULL
-            _inflated.size = 0
         return 0
 
     # The message

@@ -45,7 +45,9 @@ cdef tuple _OPCODES = tuple(
     Opcode(number) if number in (0, 1, 2, 8, 9, 10) else None for number in range(16)
 )
 cdef bint _has_zlib = available()
-cdef Buffer _compressed  # of the message at hand, under the GIL
+# Room for what is compressed, between two messages. Who compresses takes it along, since keys are
+# drawn, and whoever watches is told, by functions of Python's: other threads may run meanwhile.
+cdef Buffer _room
 cdef dict _sharing_keys = {}
 cdef Py_ssize_t _MAX_CONTROL = MAX_CONTROL_PAYLOAD_BYTES
 
@@ -233,13 +235,19 @@ cdef class Outbound:
         if self.is_context_stale:
             self.is_context_stale = False
             self.deflater.reset()
-        _compressed.length = 0
-        self.deflater.deflate_into(payload, length, fin, &_compressed)
-        self.frame(first, _compressed.at, _compressed.length, None)
-        if _compressed.size > KEPT:
-            free(_compressed.at)
-            _compressed.at = NULL
-            _compressed.size = 0
+        cdef Buffer compressed = _room
+        _room.at = NULL
+        _room.size = 0
+        compressed.length = 0
+        try:
+            self.deflater.deflate_into(payload, length, fin, &compressed)
+            self.frame(first, compressed.at, compressed.length, None)
+        finally:
+            if compressed.size > KEPT or _room.at is not NULL:
+                free(compressed.at)
+            else:
+                _room.at = compressed.at
+                _room.size = compressed.size
         return 0
 
     cdef int make_deflater(self) except -1:

@@ -76,6 +76,8 @@ class Connection(MessageSender, Endpoint):
             now=monotonic(),
         )
         self._take_protocol()
+        if protocol.connection is not None:  # the opening handshake was done elsewhere
+            self._opened()
 
     @property
     def local_address(self) -> Any:

@@ -116,12 +116,17 @@ class Reactor:
     def _change(self, connection: Watched, sock: socket.socket, old: int, new: int) -> None:
         if old == new:
             return
-        if not old:
-            self._selector.register(sock, new, connection)
-        elif not new:
-            self._selector.unregister(sock)
-        else:
-            self._selector.modify(sock, new, connection)
+        if old:
+            try:
+                self._selector.unregister(sock)
+            except (KeyError, ValueError):
+                pass  # somebody has closed the socket behind our back
+        if new:
+            try:
+                self._selector.register(sock, new, connection)
+            except KeyError:  # and this is the next one with its number
+                self._selector.unregister(sock.fileno())
+                self._selector.register(sock, new, connection)
         if not self._is_live:
             self._wake()
 
@@ -218,11 +223,11 @@ class Reactor:
         assert callable(what)
         try:
             what()
-        except Exception as exc:
+        except BaseException as exc:  # SystemExit too: the thread is everybody's
             _logger.error("unexpected error in a connection", exc_info=True)
             try:
                 connection.abandon(exc)
-            except Exception:
+            except BaseException:
                 _logger.error("unexpected error while a connection was cut", exc_info=True)
 
     # In a child process

@@ -89,6 +89,18 @@ class SocketStream:
 
     def write(self, chunks: list[bytes]) -> None:
         """See ``Stream``."""
+        if len(chunks) == 1 and not self._pending:  # what is nearly always so
+            chunk: bytes | memoryview = chunks[0]
+            length = len(chunk)
+            self.taken_bytes += length
+            try:
+                sent = self.sock.send(chunk)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            if sent < length:
+                self._held = length - sent
+                self._pending.append(memoryview(chunk)[sent:])
+            return
         for chunk in chunks:
             self._held += len(chunk)
             self.taken_bytes += len(chunk)
@@ -232,8 +244,10 @@ class TLSStream:
             pass
         except (ssl_module.SSLZeroReturnError, ssl_module.SSLEOFError):
             self.is_at_end = True  # with or without a word: the WebSocket knows what is missing
-        finally:
+        try:
             self._pass_on()  # such as the answer to a new key
+        except OSError:
+            pass  # that is for who writes next; what came did come
         return b"".join(pieces)
 
     def write(self, chunks: list[bytes]) -> None:

@@ -23,7 +23,7 @@ from ..exceptions import ConcurrencyError, ConnectionClosed, InvalidState
 from ..protocol import Protocol
 from .reactor import READ, WRITE, Reactor, reactor
 from .streams import Stream
-from .waiting import Deadline, is_hung_up, wait_for
+from .waiting import Deadline, is_hung_up, read_waiter, wait_for
 
 __all__ = ["Transfer", "monotonic"]
 
@@ -51,6 +51,7 @@ class Transfer:
     _is_streaming = False
     _is_paused = False
     _has_eof = False
+    _wait_until_readable: Callable[[float | None], bool] | None = None  # for who receives
     _is_foreign = False  # it is that of the parent process
     _linger_until: float | None = None  # for a client that was refused
     _watched = 0
@@ -85,8 +86,8 @@ class Transfer:
                 is_mine = self.is_in_use = True
                 self._borrow()
             if timeout is not None and timeout <= 0:
-                return self._look_for_message(lambda: ask(decode), timeout)
-            return self._wait_for_message(core, lambda: ask(decode), by_frame, timeout)
+                return self._look_for_message(ask, decode, timeout)
+            return self._wait_for_message(core, ask, decode, by_frame, timeout)
         except ConnectionClosed:
             self._is_streaming = False  # nothing is left of a message to be in the way
             if is_mine and core is not None:
@@ -115,33 +116,40 @@ class Transfer:
             self.is_in_use = False
             self._lend()
 
-    def _look_for_message(self, ask: Callable[[], Any], timeout: float) -> Any:
+    def _look_for_message(
+        self, ask: Callable[..., Any], decode: bool | None, timeout: float
+    ) -> Any:
         """Read what has come, and nothing more."""
         with self._lock:
             while self._read():
-                if (message := ask()) is not NEED_MORE:
+                if (message := ask(decode)) is not NEED_MORE:
                     return message
         raise TimeoutError(f"timed out in {timeout:.1f}s")
 
     def _wait_for_message(
-        self, core: Connection, ask: Callable[[], Any], by_frame: bool, timeout: float | None
+        self,
+        core: Connection,
+        ask: Callable[..., Any],
+        decode: bool | None,
+        by_frame: bool,
+        timeout: float | None,
     ) -> Any:
         deadline = Deadline(timeout)
+        if self._wait_until_readable is None:
+            self._wait_until_readable = read_waiter(self._stream.sock)
         while True:
             try:
                 with self._lock:
                     core.wait(_take_no_notice, by_frame=by_frame)
                     self._waiting.add(_RECEIVER)
-                is_ready = self._is_over or wait_for(
-                    self._stream.sock, read=True, timeout=deadline.remaining()
-                )
+                is_ready = self._is_over or self._wait_until_readable(deadline.remaining())
             finally:
                 self._stops_waiting(_RECEIVER)
             if not is_ready:
                 raise TimeoutError(f"timed out in {timeout:.1f}s")
             with self._lock:
                 self._read()
-                if (message := ask()) is not NEED_MORE:
+                if (message := ask(decode)) is not NEED_MORE:
                     return message
 
     def _stops_waiting(self, who: object) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from .streams import Stream
 
-__all__ = ["Deadline", "drive", "is_hung_up", "wait_for"]
+__all__ = ["Deadline", "drive", "is_hung_up", "read_waiter", "wait_for"]
 
 # Linux alone tells of a peer that half-closed; of one that reset, all who have poll(2) do.
 _POLL_HANG_UP = getattr(select, "POLLRDHUP", 0)
@@ -61,6 +61,16 @@ def wait_for(
         return bool(poll.poll(None if timeout is None else math.ceil(timeout * 1000)))
     ready = select.select([sock] if read else [], [sock] if write else [], [sock], timeout)
     return any(ready)
+
+
+def read_waiter(sock: socket.socket) -> Callable[[float | None], bool]:
+    """Return a function that waits, so many seconds, until a socket can be read: for one thread."""
+    if not hasattr(select, "poll"):
+        return lambda timeout: wait_for(sock, read=True, timeout=timeout)
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    wait = poll.poll
+    return lambda timeout: bool(wait(None if timeout is None else math.ceil(timeout * 1000)))
 
 
 def is_hung_up(sock: socket.socket) -> bool:
