@@ -331,6 +331,7 @@ class Protocol:
         make = connection_class(self._engine, self.extensions)
         connection = make(self.side, extensions=self.extensions, **self._arguments)
         connection.trace = self.trace
+        connection.looks_at_frames = not self._is_pulled
         self.connection = connection
         return connection
 

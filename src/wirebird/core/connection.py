@@ -67,6 +67,8 @@ class Connection(Lifecycle):
 
     ends_with_input = False
     """Whether ``ConnectionClosed`` is raised once nothing can come, and not when TCP has ended."""
+    looks_at_frames = False
+    """Whether control frames that were handled are kept all the same, for ``next_frame``."""
 
     # From the network
 
@@ -133,7 +135,12 @@ class Connection(Lifecycle):
             # While closing we keep reading, up to the Close, but not keeping without bound.
             if not self._inbound.is_ended and self._inbound.is_above_mark:
                 self._inbound.skip_ahead()
-        elif self._reader is None and not self.is_paused and self._inbound.is_above_mark:
+        elif (
+            self._reader is None
+            and not self.is_paused
+            and self._inbound.is_above_mark
+            and (self.looks_at_frames or not self._inbound.drop_controls())
+        ):
             self.is_paused = True
             self._hooks.pause_reading()
 

@@ -178,6 +178,31 @@ class Inbound:
             return False
         return self._low is None or self._complete_frames <= self._low
 
+    def drop_controls(self) -> bool:
+        """Leave out the control frames among what is unread; return whether that made enough room.
+
+        They have been handled, but their bytes stay until somebody reads past them: nobody does
+        where an application only sends. It is enough if half of the room is free, or the next few
+        pings would make us look at everything again.
+        """
+        if self._header is not None or self._ahead is not self._buffer:
+            return False
+        at, end = self._read, min(self._scan, len(self._buffer))
+        kept = bytearray()
+        while at < end:
+            header = parse_header(self._buffer, at, masked=self.masked)
+            assert header is not None, "the scanner has seen it"
+            after = min(at + header.size + header.length, len(self._buffer))
+            if header.opcode < Opcode.CLOSE:
+                kept += self._buffer[at:after]
+            at = after
+        dropped = at - self._read - len(kept)
+        self._buffer[self._read : at] = kept
+        self._scan -= dropped
+        self._scanned_at -= dropped  # of the last data frame, if it is cut
+        self._scanned = None
+        return not self.is_above_mark and self.unread_bytes <= MAX_UNREAD_BYTES // 2
+
     @property
     def _complete_frames(self) -> int:
         is_cut = self._ahead is self._buffer and self._scan > len(self._buffer)

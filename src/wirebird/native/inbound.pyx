@@ -360,6 +360,32 @@ cdef class Inbound:
             return False
         return self.low < 0 or self.complete_frames() <= self.low
 
+    def drop_controls(self):
+        """See ``core.inbound.Inbound.drop_controls``."""
+        cdef uint8_t *at = self._read
+        cdef uint8_t *to = self._read
+        cdef uint8_t *end = self._stop
+        cdef Header head
+        cdef size_t size
+        head.size = head.length = head.opcode = 0
+        if self.in_frame or self._ahead is not None:
+            return False
+        if self._scan < <uint64_t>(self._stop - self._read):
+            end = self._read + self._scan
+        while at < end:
+            parse(at, self._stop - at, self.masked, &head)  # the scanner has seen it
+            size = self._stop - at
+            if head.length < size - head.size:
+                size = head.size + head.length
+            if head.opcode < CLOSE:
+                memmove(to, at, size)
+                to += size
+            at += size
+        memmove(to, at, self._stop - at)
+        self._scan -= at - to
+        self._stop -= at - to
+        return not self.above_mark() and <size_t>(self._stop - self._read) <= _MAX_UNREAD // 2
+
     cdef int64_t complete_frames(self) noexcept:
         cdef bint is_cut = self._ahead is None and self._scan > <uint64_t>(self._stop - self._read)
         return self.unread_frames - is_cut

@@ -298,3 +298,70 @@ def test_a_message_that_is_taken_is_not_kept() -> None:
     assert not endpoint.core.has_unread
     assert endpoint.sent() == []
     assert Sent(TEXT, b"a") == Sent(1, b"a", True, 0)
+
+
+# Control frames that nobody reads past.
+
+
+@roles
+@pytest.mark.parametrize("unread", [0, 1, 3])
+def test_control_frames_do_not_fill_the_room_of_messages(role: Role, unread: int) -> None:
+    endpoint = Endpoint(role, max_queue=None)
+    endpoint.receive(endpoint.frame(TEXT, b"message") * unread)
+    ping = endpoint.frame(PING, b"p" * 125)
+    for _ in range(10):
+        for _ in range(2500):  # more than 256 KB in all, ten times
+            endpoint.receive(ping)
+        endpoint.core.data_to_send()
+    assert flow(endpoint) == []
+    assert not endpoint.core.is_paused
+    endpoint.receive(endpoint.frame(TEXT, b"after"))
+    assert endpoint.read() == ["message"] * unread + ["after"]
+    assert len(endpoint.hooks.pings) == 25_000
+
+
+@roles
+def test_a_message_that_is_cut_stays_behind_control_frames(role: Role) -> None:
+    endpoint = Endpoint(role, max_queue=None)
+    ping = endpoint.frame(PING, b"p" * 125)
+    first, cut = endpoint.frame(TEXT, b"first"), endpoint.frame(TEXT, b"x" * 1000)
+    endpoint.receive(first, ping * 2500, cut[:500])
+    assert not endpoint.core.is_paused
+    endpoint.receive(cut[500:], ping, endpoint.frame(TEXT, b"last"))
+    assert endpoint.read() == ["first", "x" * 1000, "last"]
+
+
+@roles
+def test_fragments_stay_together_when_control_frames_go(role: Role) -> None:
+    endpoint = Endpoint(role, max_queue=None)
+    ping = endpoint.frame(PING, b"p" * 125)
+    endpoint.receive(endpoint.frame(TEXT, b"one ", fin=False))
+    assert endpoint.read() == []
+    endpoint.receive(ping * 2500)
+    endpoint.receive(endpoint.frame(CONT, b"two ", fin=False), ping * 2500)
+    endpoint.receive(endpoint.frame(CONT, b"three"))
+    assert endpoint.read() == ["one two three"]
+    assert flow(endpoint) == []
+
+
+@roles
+def test_messages_that_fill_the_room_pause_with_control_frames_between(role: Role) -> None:
+    endpoint = Endpoint(role, max_queue=None)
+    for _ in range(200):
+        endpoint.receive(endpoint.frame(TEXT, b"x" * 1000), endpoint.frame(PING, b"p" * 125))
+    assert not endpoint.core.is_paused
+    for _ in range(60):
+        endpoint.receive(endpoint.frame(TEXT, b"x" * 1000))
+    assert endpoint.core.is_paused
+    assert endpoint.read() == ["x" * 1000] * 260
+    assert flow(endpoint) == ["pause", "resume"]
+
+
+def test_who_looks_at_frames_gets_control_frames_however_many() -> None:
+    endpoint = Endpoint(Role.SERVER)
+    endpoint.core.looks_at_frames = True
+    endpoint.receive(endpoint.frame(PING, b"p" * 125) * 2500)
+    count = 0
+    while endpoint.core.next_frame() is not NEED_MORE:
+        count += 1
+    assert count == 2500
