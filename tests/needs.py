@@ -94,6 +94,7 @@ class Program:
 CADDY = Program("caddy", "caddy")
 CHROMIUM = Program("chromium", "chromium", ("chromium-browser", "google-chrome"))
 CURL = Program("curl", "curl")
+DANTE = Program("danted", "dante-server")
 HAPROXY = Program("haproxy", "haproxy")
 NGINX = Program(
     "nginx",
@@ -101,7 +102,9 @@ NGINX = Program(
     files=("/usr/lib/nginx/modules/ngx_stream_module.so",),
 )
 NODE = Program("node", "nodejs")
+MICROSOCKS = Program("microsocks", "microsocks")
 NPM = Program("npm", "npm")
+TINYPROXY = Program("tinyproxy", "tinyproxy")
 
 
 def can_install() -> bool:

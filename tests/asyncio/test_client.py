@@ -391,6 +391,52 @@ async def test_it_tries_again_after_passing_errors(caplog: pytest.LogCaptureFixt
     assert "server rejected WebSocket connection: HTTP 500" in messages[0]
 
 
+async def test_it_comes_back_when_the_server_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    real_sleep = asyncio.sleep
+
+    async def sleep(delay: float) -> None:
+        waits.append(delay)
+        await real_sleep(0)
+
+    answers = [("503", "7"), ("503", "99999"), ("502", "7"), ("503", "soon")]
+
+    def hook(connection: ServerConnection, _: Request) -> Response | None:
+        if not answers:
+            return None
+        status, after = answers.pop(0)
+        response = connection.respond(int(status), "")
+        response.headers["Retry-After"] = after
+        return response
+
+    async with echo_server(process_request=hook) as server:
+        connecting = connect(uri_of(server), proxy=None, reconnect_delays=delays(1, 2, 3, 4))
+        monkeypatch.setattr("wirebird.asyncio.client.asyncio.sleep", sleep)
+        async for ws in connecting:
+            monkeypatch.undo()
+            await ws.close()
+            break
+    assert [wait for wait in waits if wait] == [7, 600, 3, 4]
+
+
+async def test_the_log_says_where_it_failed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "wirebird.client")
+
+    def judge(exc: Exception) -> Exception | None:
+        return exc if len(caplog.records) == 2 else None
+
+    with pytest.raises(OSError):
+        async for _ in connect(
+            "ws://nobody.invalid/",
+            proxy=None,
+            process_exception=judge,
+            reconnect_delays=delays(0, 0, 0),
+        ):
+            raise AssertionError("there is no such host")
+    for record in caplog.records:
+        assert record.getMessage().endswith("; while looking up nobody.invalid")
+
+
 async def test_the_delays_begin_anew_after_a_success() -> None:
     answers = [503, None, 503, None]
     made = 0

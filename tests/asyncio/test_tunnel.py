@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import ssl
+import struct
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,6 +16,7 @@ from tests.asyncio.pair import expect_refused_certificates
 from tests.attacks.raw import echo_server, port_of, uri_of
 
 from wirebird.asyncio.client import connect
+from wirebird.asyncio.server import ServerConnection, serve
 from wirebird.exceptions import (
     InvalidProxy,
     InvalidProxyMessage,
@@ -22,7 +24,7 @@ from wirebird.exceptions import (
     ProxyError,
     SecurityError,
 )
-from wirebird.http11 import USER_AGENT
+from wirebird.http11 import USER_AGENT, Request, Response
 
 VARIABLES = [f"{name}_proxy" for name in ("ws", "wss", "http", "https", "socks", "all", "no")]
 
@@ -282,6 +284,125 @@ async def test_through_a_socks_proxy(scheme: str, host: str) -> None:
             assert await ws.recv() == "hi"
         # Who looks the name up, the scheme says.
         assert asked == [(host, port_of(server))]
+
+
+@contextlib.asynccontextmanager
+async def socks4() -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A SOCKS4 and 4a proxy to 127.0.0.1; gives its port, and what follows the port in requests."""
+    asked: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            _, _, port = struct.unpack("!BBH", await reader.readexactly(4))
+            address = await reader.readexactly(4)
+            address += await reader.readuntil(b"\0")
+            if address.startswith(b"\0\0\0"):
+                address += await reader.readuntil(b"\0")
+            asked.append(address)
+            writer.write(b"\x00\x5a" + bytes(6))
+            onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(copy(reader, onward_writer), copy(onward_reader, writer))
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1], asked
+
+
+@pytest.mark.parametrize(
+    ("address", "request_address"),
+    [
+        ("socks4://", b"\x7f\0\0\x01\0"),
+        ("socks4a://", b"\0\0\0\x01\0localhost\0"),
+        ("socks4a://me:@", b"\0\0\0\x01me\0localhost\0"),
+    ],
+)
+async def test_through_a_socks4_proxy(address: str, request_address: bytes) -> None:
+    async with echo_server() as server, socks4() as (port, asked):
+        uri = f"ws://localhost:{port_of(server)}/"
+        async with connect(uri, proxy=f"{address}127.0.0.1:{port}") as ws:
+            await ws.send("hi")
+            assert await ws.recv() == "hi"
+        assert asked == [request_address]
+        with pytest.raises(ProxyError, match="SOCKS4 cannot reach IPv6"):
+            await connect("ws://[::1]/", proxy=f"socks4://127.0.0.1:{port}")
+
+
+async def test_a_host_and_port_beside_the_uri_are_where_the_tunnel_leads() -> None:
+    async with echo_server() as server, proxy() as way, socks5() as (port, asked):
+        there: dict[str, Any] = {"host": "127.0.0.1", "port": port_of(server)}
+        async with connect("ws://x.example/", proxy=f"http://127.0.0.1:{way.port}", **there) as ws:
+            assert ws.request is not None
+            assert ws.request.headers["Host"] == "x.example"
+        assert way.heads[0].startswith(f"CONNECT 127.0.0.1:{port_of(server)} HTTP/1.1\r\n")
+        async with connect("ws://x.example/", proxy=f"socks5h://127.0.0.1:{port}", **there):
+            assert asked == [("127.0.0.1", port_of(server))]
+
+
+async def test_what_is_for_the_tls_of_a_proxy_does_no_harm_without_one(
+    client_tls: ssl.SSLContext,
+) -> None:
+    async with echo_server() as server, socks5() as (port, _):
+        for way in None, True, f"socks5h://127.0.0.1:{port}":
+            arguments: dict[str, Any] = {"proxy_ssl": client_tls, "proxy_server_hostname": "x"}
+            async with connect(uri_of(server), proxy=way, **arguments):
+                pass
+
+
+async def test_the_name_of_a_proxy_can_be_said(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    expect_refused_certificates()
+    async with echo_server() as server, proxy(tls=server_tls) as way:
+        address = f"https://127.0.0.1:{way.port}"
+        options: dict[str, Any] = {"proxy": address, "proxy_ssl": client_tls}
+        async with connect(uri_of(server), proxy_server_hostname="localhost", **options):
+            pass
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await connect(uri_of(server), proxy_server_hostname="other.example", **options)
+
+
+@pytest.mark.parametrize("variable", ["ws_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"])
+async def test_variables_of_the_environment(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with echo_server() as server, proxy() as way:
+        monkeypatch.setenv(variable, f"127.0.0.1:{way.port}")
+        async with connect(uri_of(server)):
+            assert len(way.heads) == 1
+        monkeypatch.setenv("NO_PROXY", "10.0.0.0/8, 127.0.0.0/8")
+        async with connect(uri_of(server)):
+            assert len(way.heads) == 1
+
+
+async def test_a_variable_that_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ws_proxy", "gopher://x")
+    with pytest.raises(InvalidProxy) as caught:
+        await connect("ws://x/")
+    assert "the proxy that the system names" in caught.value.__notes__[0]
+
+
+async def test_each_host_of_a_redirect_has_its_own_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with echo_server() as server, proxy() as way:
+        target = f"ws://localhost:{port_of(server)}/"
+
+        def redirect(connection: ServerConnection, request: Request) -> Response:
+            response = connection.respond(302, "")
+            response.headers["Location"] = target
+            return response
+
+        async with serve(handler_of_nothing, "127.0.0.1", 0, process_request=redirect) as first:
+            first_port = port_of(first)
+            monkeypatch.setenv("ws_proxy", f"http://127.0.0.1:{way.port}")
+            monkeypatch.setenv("no_proxy", "localhost")
+            async with connect(uri_of(first)):
+                pass
+            monkeypatch.setenv("no_proxy", "127.0.0.1")
+            async with connect(uri_of(first)):
+                pass
+        asked = [head.split(" ")[1] for head in way.heads]
+        assert asked == [f"127.0.0.1:{first_port}", f"localhost:{port_of(server)}"]
+
+
+async def handler_of_nothing(connection: ServerConnection) -> None:
+    raise AssertionError("nobody gets here")
 
 
 async def test_a_socks_proxy_that_refuses() -> None:
