@@ -1,7 +1,7 @@
 """A WebSocket connection for threads: what clients and servers have in common.
 
-Receiving, sending and the bytes between are in ``transfer.py`` and ``sending.py``; here is what
-happens seldom: pings, closing, and what users ask about a connection.
+Receiving, sending and the bytes below are in ``receiving.py``, ``sending.py`` and ``transfer.py``;
+here is what happens seldom: pings, closing, and what users ask about a connection.
 """
 
 from __future__ import annotations

@@ -8,12 +8,13 @@ from typing import Any
 from ..core.rules import CloseCode, Opcode, State
 from ..core.types import BytesLike, DataLike
 from ..exceptions import ConcurrencyError, InvalidState
-from .transfer import Transfer, monotonic
+from .receiving import MessageReceiver
+from .transfer import monotonic
 
 __all__ = ["MessageSender"]
 
 
-class MessageSender(Transfer):
+class MessageSender(MessageReceiver):
     """Sends messages; whoever sends waits while the network takes nothing."""
 
     _is_sending_fragments = False

@@ -1,4 +1,4 @@
-"""The hot half of a connection: receiving, and the bytes between its core and its socket.
+"""The bytes of a connection, between its core and its socket, and its end.
 
 Everything that touches the core or the stream happens under one lock, which nobody holds while he
 waits. Each byte that comes goes into the core at once, so who reads the socket matters little, with
@@ -15,20 +15,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from ..core.connection import NEED_MORE, SEND_EOF, Connection
+from ..core.connection import SEND_EOF, Connection
 from ..core.rules import MAX_DISCARDED_BYTES, State
-from ..exceptions import ConcurrencyError, ConnectionClosed, InvalidState
+from ..exceptions import InvalidState
 from ..protocol import Protocol
 from .reactor import READ, WRITE, Reactor, reactor
 from .streams import Stream
-from .waiting import Deadline, is_hung_up, read_waiter, wait_for
+from .waiting import Deadline, is_hung_up, wait_for
 
 __all__ = ["Transfer", "monotonic"]
 
 monotonic = time.monotonic
-_RECEIVER = "receiver"  # there is one at a time
 
 
 class Transfer:
@@ -51,7 +50,6 @@ class Transfer:
     _is_streaming = False
     _is_paused = False
     _has_eof = False
-    _wait_until_readable: Callable[[float | None], bool] | None = None  # for who receives
     _is_foreign = False  # it is that of the parent process
     _linger_until: float | None = None  # for a client that was refused
     _watched = 0
@@ -68,97 +66,13 @@ class Transfer:
         self._waiting: set[object] = set()
         self._senders: set[object] = set()
 
-    # Receiving
-
-    def _receive(self, method: str, timeout: float | None, decode: bool | None) -> Any:
-        """Return the next message once it has come, or the ``next_fragment``; see ``recv``."""
-        by_frame = method == "next_fragment"
-        core: Connection | None = None
-        is_mine = False  # an interruption may come at any place
-        try:
-            with self._lock:
-                core = self._receiver(method)
-                ask = core.next_fragment if by_frame else core.next_message
-                message = ask(decode, now=monotonic())
-                if message is not NEED_MORE:
-                    return message
-                self._flush()  # what was read may have failed the connection
-                is_mine = self.is_in_use = True
-                self._borrow()
-            if timeout is not None and timeout <= 0:
-                return self._look_for_message(ask, decode, timeout)
-            return self._wait_for_message(core, ask, decode, by_frame, timeout)
-        except ConnectionClosed:
-            self._is_streaming = False  # nothing is left of a message to be in the way
-            if is_mine and core is not None:
-                is_mine = False
-                self._stop_receiving(core)
-            self._wait_for_end()
-            raise
-        finally:
-            if is_mine and core is not None:
-                self._stop_receiving(core)
-
-    def _receiver(self, method: str) -> Connection:
-        by = "recv_streaming" if method == "next_fragment" else method
-        if self.is_in_use or (self._is_streaming and method != "next_fragment"):
-            raise ConcurrencyError(
-                f"cannot call {by} while another thread is already running recv or recv_streaming"
-            )
-        if self._core is None:
-            raise self._not_open()
-        self._is_used = True
-        return self._core
-
-    def _stop_receiving(self, core: Connection) -> None:
-        with self._lock:
-            core.stop_waiting()
-            self.is_in_use = False
-            self._lend()
-
-    def _look_for_message(
-        self, ask: Callable[..., Any], decode: bool | None, timeout: float
-    ) -> Any:
-        """Read what has come, and nothing more."""
-        with self._lock:
-            while self._read():
-                if (message := ask(decode)) is not NEED_MORE:
-                    return message
-        raise TimeoutError(f"timed out in {timeout:.1f}s")
-
-    def _wait_for_message(
-        self,
-        core: Connection,
-        ask: Callable[..., Any],
-        decode: bool | None,
-        by_frame: bool,
-        timeout: float | None,
-    ) -> Any:
-        deadline = Deadline(timeout)
-        if self._wait_until_readable is None:
-            self._wait_until_readable = read_waiter(self._stream.sock)
-        while True:
-            try:
-                with self._lock:
-                    core.wait(_take_no_notice, by_frame=by_frame)
-                    self._waiting.add(_RECEIVER)
-                is_ready = self._is_over or self._wait_until_readable(deadline.remaining())
-            finally:
-                self._stops_waiting(_RECEIVER)
-            if not is_ready:
-                raise TimeoutError(f"timed out in {timeout:.1f}s")
-            with self._lock:
-                self._read()
-                if (message := ask(decode)) is not NEED_MORE:
-                    return message
+    # Who waits for the socket, and who reads it
 
     def _stops_waiting(self, who: object) -> None:
         with self._lock:
             self._waiting.discard(who)
             if self._is_over and not self._waiting:
                 self._stream.close()
-
-    # Who reads the socket
 
     def _borrow(self) -> None:
         self.used_at = monotonic()
@@ -486,8 +400,3 @@ class Transfer:
     @property
     def _is_open(self) -> bool:
         return self._core is not None and self._core.state is State.OPEN
-
-
-def _take_no_notice() -> bool:
-    """Be told of a message: the thread that reads asks for it anyway, and settles nothing later."""
-    return False
