@@ -21,7 +21,7 @@ from tests.chromium import Chromium
 
 from wirebird.asyncio.client import connect
 from wirebird.asyncio.server import ServerConnection, serve
-from wirebird.exceptions import ConnectionClosedError, ConnectionClosedOK
+from wirebird.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
 from wirebird.sync.client import connect as threads_connect
 from wirebird.typing import Subprotocol
 
@@ -347,3 +347,16 @@ async def test_compressions(tmp_path: pathlib.Path) -> None:
     assert alone.keys() == together.keys()
     assert alone["deflate, as by default"] < alone["deflate, no context"]
     assert max(together.values()) < 25 < alone["brotli"]
+
+
+async def test_authentication(chromium: Chromium) -> None:
+    async with example("authentication.py", "0") as server:
+        uri = await server.uri()
+        assert await server.line() == "hello a program"
+        with pytest.raises(InvalidStatus, match="401"):
+            await connect(uri)
+        async with chromium.page() as page:
+            await page.goto(uri.replace("ws://", "http://"))
+            await page.fill("input", "bob")
+            await page.click("button")
+            await page.locator("output", has_text="hello bob").wait_for(timeout=10_000)

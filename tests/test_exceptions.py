@@ -43,6 +43,7 @@ HTTP_STATUS = {
     "InvalidMethod": 405,
     "InvalidOrigin": 403,
     "InvalidProtocol": 505,
+    "InvalidProxyHeader": None,
     "InvalidToken": 401,
     "InvalidUpgrade": 426,
     "InvalidVersion": 426,

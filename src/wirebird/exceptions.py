@@ -252,7 +252,12 @@ class InvalidMessage(InvalidHandshake):
 
 
 class InvalidProxyHeader(InvalidMessage):
-    """What came before the request is not the header of the PROXY protocol that was expected."""
+    """What came before the request is not the header of the PROXY protocol that was expected.
+
+    The connection is cut: it may be one on which HTTP is not what follows.
+    """
+
+    http_status: ClassVar[int | None] = None
 
     def __str__(self) -> str:
         return f"invalid PROXY protocol header: {super().__str__()}"

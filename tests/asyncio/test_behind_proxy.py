@@ -414,7 +414,8 @@ async def test_what_went_wrong_can_be_seen() -> None:
             await expect_cut(peer)
         while not seen:
             await asyncio.sleep(0)
-    assert isinstance(seen[0].protocol.handshake_exc, InvalidProxyHeader)
+        assert isinstance(seen[0].protocol.handshake_exc, InvalidProxyHeader)
+        assert told.server.stats().refused["invalid"] == 1
 
 
 async def test_limits_by_address_are_the_clients() -> None:
