@@ -352,11 +352,11 @@ async def test_origins() -> None:
 
 async def test_what_is_logged() -> None:
     with logged() as log:
-        async with talking(plain_echo, path="/a%20b?c=d"):
+        async with talking(plain_echo, path="/a%20b?c=d&token=SECRET"):
             pass
     (accepted,) = [line for line in log.lines if "WebSocket" in line]
     assert accepted.startswith("127.0.0.1:")
-    assert accepted.endswith(' - "WebSocket /a%20b?c=d" [accepted]')
+    assert accepted.endswith(' - "WebSocket /a%20b?c=d&token=<hidden>" [accepted]')
     assert "connection open" in log.lines
     assert "connection closed" in log.lines
     assert log.errors == []

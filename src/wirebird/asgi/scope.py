@@ -19,6 +19,7 @@ from uvicorn.protocols.utils import (
 
 from ..core.handshake.common import offered_subprotocols
 from ..core.http1 import Request
+from ..core.redaction import shown_target
 
 if TYPE_CHECKING:
     from .protocol import WebSocketProtocol
@@ -75,5 +76,5 @@ def log_answer(logger: logging.Logger, scope: Any, answer: str) -> None:
         answer: "[accepted]", or the status.
     """
     if logger.isEnabledFor(logging.INFO):
-        client, path = get_client_addr(scope), get_path_with_query_string(scope)
+        client, path = get_client_addr(scope), shown_target(get_path_with_query_string(scope))
         logger.info('%s - "WebSocket %s" %s', client, path, answer)
