@@ -205,6 +205,7 @@ async def test_while_it_drains_it_listens_and_refuses(is_hooked: bool) -> None:
                 assert (await other.head()).startswith("HTTP/1.1 503 ")
         assert server.stats().refused["draining"] == 1
         await peer.send(frame(CLOSE, close_payload(1001)))
+        peer.half_close()
         assert await draining == 0
 
 
@@ -216,6 +217,7 @@ async def test_it_can_stop_listening_at_once() -> None:
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)
         await peer.send(frame(CLOSE, close_payload(1001)))
+        peer.half_close()
         assert await draining == 0
 
 
