@@ -366,6 +366,7 @@ async def test_before_tls_whoever_begins_otherwise_is_cut(
         async with await RawPeer.connect(told.port) as peer:
             await peer.send(data)
             await expect_cut(peer)
+        assert told.server.stats().refused == {"invalid": 1}
         assert told.server.opening == set()
 
 

@@ -253,3 +253,25 @@ def test_the_end_while_messages_fly(run: Run, way: str, code: int) -> None:
             assert isinstance(caught.value, ConnectionClosedError) is (way == "abort")
 
     run(main())
+
+
+@pytest.mark.parametrize("has_tls", [False, True])
+def test_a_header_of_the_proxy_protocol(
+    run: Run, has_tls: bool, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    async def scenario() -> None:
+        told: dict[str, Any] = {"trusted_proxies": ["127.0.0.1"], "proxy_protocol": True}
+        tls = server_tls if has_tls else None
+        async with echo_server(ssl=tls, **told) as server:
+            plain = socket.create_connection(("127.0.0.1", port_of(server)))
+            plain.sendall(b"PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n")
+            plain.setblocking(False)
+            secure: dict[str, Any] = {"ssl": client_tls} if has_tls else {}
+            uri = f"{'wss' if has_tls else 'ws'}://localhost/"
+            async with connect(uri, sock=plain, proxy=None, **secure) as ws:
+                await ws.send("x" * 300_000)
+                assert await ws.recv() == "x" * 300_000
+                (connection,) = server.connections
+                assert connection.client == ("192.0.2.1", 56324)
+
+    run(scenario())

@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import ssl
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from .server_connection import ServerConnection
@@ -82,9 +82,8 @@ class _HeaderBeforeTls(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport of TCP."""
-        assert isinstance(transport, asyncio.Transport)
         connection = self._connection
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by their class
         connection.server.opening.add(connection)
         connection.protocol.connected(transport.get_extra_info)
         if self._tls.header_timeout is not None:
@@ -129,6 +128,10 @@ class _HeaderBeforeTls(asyncio.BufferedProtocol):
     def _over(self) -> None:
         """The connection is on its own, or never will be."""
         self._stop_clock()
+        if self._connection.protocol.is_cut:
+            ledger = self._connection.server.ledger
+            ledger.accepted += 1
+            ledger.refused["invalid"] += 1
         self._connection.server._connection_opened(self._connection)
 
     async def _start_tls(self) -> None:
