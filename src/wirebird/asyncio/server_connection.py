@@ -313,12 +313,15 @@ class ServerConnection(Connection, ServerEndpoint):
         super().connection_made(transport)
         self.protocol.connected(self._get_extra_info)
         server = self.server
-        self._ledger, self._instruments = server.ledger, server.watch
+        self._ledger = server.ledger
         self._ledger.accepted += 1
+        if server.watch is not None:
+            self._instruments = server.watch
         server.opening.add(self)
-        address = None if self._is_told_later else self.remote_address
-        if server.gate is not None and not server.gate.arrived(self, address):
-            return
+        if server.gate is not None:
+            address = None if self._is_told_later else self.remote_address
+            if not server.gate.arrived(self, address):
+                return
         at_once = server.at_once
         if at_once is None or type(self).handshake is not ServerConnection.handshake:
             self._start_task(server.handler(self))

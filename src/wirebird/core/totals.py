@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import NamedTuple
 
 __all__ = ["Totals"]
@@ -25,4 +26,4 @@ class Totals(NamedTuple):
 
     def plus(self, other: Totals) -> Totals:
         """Return the sums of both."""
-        return Totals(*(mine + its for mine, its in zip(self, other, strict=True)))
+        return Totals(*map(operator.add, self, other))
