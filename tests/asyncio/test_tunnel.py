@@ -8,7 +8,7 @@ import contextlib
 import ssl
 import struct
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -45,11 +45,6 @@ class ConnectProxy:
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Handle a client."""
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await self._handle(reader, writer)
-        writer.close()
-
-    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         self.heads.append(head)
         if self._answer is not None:
@@ -71,11 +66,41 @@ class ConnectProxy:
 
 async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Pass bytes on until the end."""
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    try:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+    finally:
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[int]:
+    """A server on 127.0.0.1, of which nothing is left at the end; gives its port."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def handle_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                await handle(reader, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.ensure_future(handle_one(reader, writer)))
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls) as server:
+        yield server.sockets[0].getsockname()[1]
+    _, late = await asyncio.wait(tasks, timeout=1) if tasks else (set(), set())
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
@@ -86,8 +111,7 @@ async def proxy(
 ) -> AsyncIterator[ConnectProxy]:
     """A running proxy on 127.0.0.1."""
     running = ConnectProxy(answer, credentials)
-    async with await asyncio.start_server(running.handle, "127.0.0.1", 0, ssl=tls) as server:
-        running.port = server.sockets[0].getsockname()[1]
+    async with listening(running.handle, tls) as running.port:
         yield running
 
 
@@ -253,26 +277,24 @@ async def socks5(*, refusal: int = 0) -> AsyncIterator[tuple[int, list[tuple[str
     asked: list[tuple[str, int]] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            _, methods = await reader.readexactly(2)
-            await reader.readexactly(methods)
-            writer.write(b"\x05\x00")
-            _, _, _, kind = await reader.readexactly(4)
-            if kind == 3:
-                (length,) = await reader.readexactly(1)
-                host = (await reader.readexactly(length)).decode()
-            else:
-                host = ".".join(map(str, await reader.readexactly(4)))
-            port = int.from_bytes(await reader.readexactly(2), "big")
-            asked.append((host, port))
-            writer.write(bytes([5, refusal, 0, 1]) + bytes(6))
-            if not refusal:
-                onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", port)
-                await asyncio.gather(copy(reader, onward_writer), copy(onward_reader, writer))
-        writer.close()
+        _, methods = await reader.readexactly(2)
+        await reader.readexactly(methods)
+        writer.write(b"\x05\x00")
+        _, _, _, kind = await reader.readexactly(4)
+        if kind == 3:
+            (length,) = await reader.readexactly(1)
+            host = (await reader.readexactly(length)).decode()
+        else:
+            host = ".".join(map(str, await reader.readexactly(4)))
+        port = int.from_bytes(await reader.readexactly(2), "big")
+        asked.append((host, port))
+        writer.write(bytes([5, refusal, 0, 1]) + bytes(6))
+        if not refusal:
+            onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(copy(reader, onward_writer), copy(onward_reader, writer))
 
-    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1], asked
+    async with listening(handle) as port_of_proxy:
+        yield port_of_proxy, asked
 
 
 @pytest.mark.parametrize(("scheme", "host"), [("socks5h", "localhost"), ("socks5", "127.0.0.1")])
@@ -292,20 +314,18 @@ async def socks4() -> AsyncIterator[tuple[int, list[bytes]]]:
     asked: list[bytes] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            _, _, port = struct.unpack("!BBH", await reader.readexactly(4))
-            address = await reader.readexactly(4)
+        _, _, port = struct.unpack("!BBH", await reader.readexactly(4))
+        address = await reader.readexactly(4)
+        address += await reader.readuntil(b"\0")
+        if address.startswith(b"\0\0\0"):
             address += await reader.readuntil(b"\0")
-            if address.startswith(b"\0\0\0"):
-                address += await reader.readuntil(b"\0")
-            asked.append(address)
-            writer.write(b"\x00\x5a" + bytes(6))
-            onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(copy(reader, onward_writer), copy(onward_reader, writer))
-        writer.close()
+        asked.append(address)
+        writer.write(b"\x00\x5a" + bytes(6))
+        onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(copy(reader, onward_writer), copy(onward_reader, writer))
 
-    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1], asked
+    async with listening(handle) as port_of_proxy:
+        yield port_of_proxy, asked
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,18 @@ proxy sends is taken for the server's, nothing grows without bound, and no descr
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import ssl
 import struct
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import pytest
 from tests.asyncio.pair import expect_refused_certificates
 from tests.asyncio.test_dialing import leaks_nothing
+from tests.asyncio.test_tunnel import listening as proxy
+from tests.asyncio.test_tunnel import proxy as honest
 from tests.attacks.raw import echo_server, port_of
 
 from wirebird.asyncio.client import connect
@@ -37,20 +38,6 @@ Behaviour: TypeAlias = Callable[[Reader, Writer], Awaitable[None]]
 
 SECRET = "s3cret"
 OK = b"HTTP/1.1 200 OK\r\n\r\n"
-
-
-@contextlib.asynccontextmanager
-async def proxy(behave: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """A proxy that behaves in some way and then hangs up; gives its port."""
-
-    async def handle(reader: Reader, writer: Writer) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await behave(reader, writer)
-        writer.transport.abort()
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
 
 
 def answering(*pieces: bytes) -> Behaviour:
@@ -171,8 +158,6 @@ async def test_a_tunnel_to_somebody_else(
     server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
     expect_refused_certificates()
-    from tests.asyncio.test_tunnel import proxy as honest
-
     async with echo_server(ssl=server_tls) as server, honest() as way, leaks_nothing():
         with pytest.raises(ssl.SSLCertVerificationError) as caught:
             await connect(
@@ -183,7 +168,6 @@ async def test_a_tunnel_to_somebody_else(
             )
         assert caught.value.__notes__ == ["while doing TLS with localhost"]
         assert process_exception(caught.value) is None  # as any OSError; certificates are renewed
-        await asyncio.sleep(0.05)  # both ends of the proxy's connections belong to this process
 
 
 async def test_a_tunnel_in_which_tls_stalls(client_tls: ssl.SSLContext) -> None:
@@ -233,7 +217,6 @@ async def test_cancelled_while_the_proxy_thinks(
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.sleep(0.05)  # the other end is in this process too
 
 
 # SOCKS.
