@@ -19,7 +19,7 @@ from ..core.headers import validate_subprotocols
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S
 from ..core.types import LoggerLike, Origin, PathLike, Subprotocol
 from ..core.uri import parse_uri
-from ..dialing import TCPOptions, timed_out
+from ..dialing import TCPOptions, doing, timed_out
 from ..engine import engine_name
 from ..exceptions import InvalidStatus, SecurityError
 from ..extensions.compression import Compression, client_extensions
@@ -207,9 +207,10 @@ class reconnect:
             stream.close()
             raise
         try:
-            connection.handshake(
-                self.additional_headers, self.user_agent_header, deadline.remaining()
-            )
+            with doing(f"shaking hands with {self.ws_uri.host}"):
+                connection.handshake(
+                    self.additional_headers, self.user_agent_header, deadline.remaining()
+                )
         except BaseException:
             connection._cut()
             raise

@@ -7,10 +7,10 @@ import socket
 import ssl as ssl_module
 from typing import Any, Literal
 
-from ..core.proxy import ConnectAnswer
+from ..core.proxy import ConnectAnswer, check_socks, socks_failure
 from ..core.uri import WebSocketURI
 from ..dialing import TCPOptions, doing
-from ..exceptions import InvalidProxyMessage, ProxyError
+from ..exceptions import InvalidProxyMessage
 from ..proxy import Proxy, get_proxy, parse_proxy, prepare_connect_request
 from .dialing import dial
 from .streams import SocketStream, Stream, TLSStream
@@ -182,6 +182,7 @@ def _through_socks(
         raise ImportError(
             "connecting through a SOCKS proxy needs python-socks: pip install 'wirebird[proxy]'"
         ) from None
+    check_socks(proxy, uri.host)
     kind = ProxyType.SOCKS5 if proxy.scheme.startswith("socks5") else ProxyType.SOCKS4
     socks = SocksProxy(
         kind, proxy.host, proxy.port, proxy.username, proxy.password, proxy.resolves_names
@@ -194,5 +195,5 @@ def _through_socks(
         raise
     except Exception as exc:
         deadline.check()
-        raise ProxyError("failed to connect to SOCKS proxy") from exc
+        raise socks_failure(exc) from exc
     return sock
