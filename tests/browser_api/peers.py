@@ -1,7 +1,7 @@
 """Servers that the browser's API talks to, chosen by path, and a log of what it tells.
 
-They are raw (``tests/attacks/raw.py``), so that what a client does is judged by nothing of Wirebird,
-and so that they can break every rule.
+They are raw (``tests/attacks/raw.py``), so that what a client does is judged by nothing of ours, and
+so that they can break every rule.
 """
 
 from __future__ import annotations
@@ -57,14 +57,28 @@ def _sending(*data: bytes, then: str = "wait") -> Callable[[RawPeer], Awaitable[
     return talk
 
 
+async def _flood(peer: RawPeer) -> None:
+    """Send without end."""
+    while True:
+        await peer.send(_plain(BINARY, bytes(2**16)))
+
+
+async def _no_reader(peer: RawPeer) -> None:
+    """Take nothing."""
+    await asyncio.Event().wait()
+
+
 OPENED: dict[str, Callable[[RawPeer], Awaitable[None]]] = {
     "/echo": _echo,
+    "/flood": _flood,
+    "/no-reader": _no_reader,
     "/close-1001": _sending(_plain(CLOSE, close_payload(1001, "bye"))),
     "/close-4000": _sending(_plain(CLOSE, close_payload(4000, "ünïcode"))),
     "/close-empty": _sending(_plain(CLOSE)),
     "/close-behind": _sending(
         _plain(TEXT, b"one"), _plain(BINARY, b"two"), _plain(CLOSE, close_payload(3001, "end"))
     ),
+    "/data-after-close": _sending(_plain(CLOSE, close_payload(1000)), _plain(TEXT, b"late")),
     "/close-1005": _sending(_plain(CLOSE, close_payload(1005))),
     "/close-one-byte": _sending(_plain(CLOSE, b"\x03")),
     "/close-bad-utf8": _sending(_plain(CLOSE, b"\x03\xe8\xff")),

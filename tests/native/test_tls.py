@@ -165,6 +165,22 @@ async def test_both_ends_own_their_sockets_and_say_what_tls_says(
         assert client.remote_address == server.local_address
 
 
+async def test_a_pause_of_the_transport_before_is_over(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    # With this limit, asyncio's transport pauses for the opening handshake itself.
+    options: dict[str, Any] = {"write_limit": 0, "compression": None}
+    async with (
+        serve(echo, "127.0.0.1", 0, ssl=server_tls, **options) as server,
+        connect(
+            f"wss://127.0.0.1:{port_of(server)}", ssl=client_tls, proxy=None, **options
+        ) as client,
+    ):
+        assert is_owned(client.transport)
+        await client.send("there")
+        assert await client.recv() == "there"
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_messages_of_all_sizes_come_back(
     version: ssl.TLSVersion, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext

@@ -287,6 +287,8 @@ class Connection(ConnectionBase, Endpoint):
         taken = self._take_socket()
         if taken is not None:
             self._use_transport(taken)
+            # The other transport may have paused for the handshake, and does not resume any more.
+            self._is_writing_paused = False
         self._flush()  # what the protocol still has goes first
         core = self._core = self.protocol.connection
         assert core is not None

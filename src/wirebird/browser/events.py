@@ -49,6 +49,11 @@ class Event:
         self._is_stopped = False
         self._is_under_way = False
 
+    @property
+    def eventPhase(self) -> int:
+        """2 (AT_TARGET) while listeners are told, 0 (NONE) otherwise."""
+        return 2 if self._is_under_way else 0
+
     def preventDefault(self) -> None:
         """Mark it, if it is cancelable."""
         self.defaultPrevented = self.defaultPrevented or self.cancelable

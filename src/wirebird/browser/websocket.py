@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from array import array
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, ClassVar, cast
@@ -128,12 +129,12 @@ class WebSocket(EventTarget):
 
     # What scripts do
 
-    def send(self, data: str | BytesLike) -> None:
+    def send(self, data: str | BytesLike | array[Any]) -> None:
         """Send a message soon; after the end, do nothing but count it.
 
         Args:
-            data: str is sent as Text, where lone surrogates become U+FFFD; bytes-like (Blob and
-                ArrayBuffer too) as Binary. What is not ``bytes`` is copied now.
+            data: str is sent as Text, where lone surrogates become U+FFFD; bytes-like (Blob,
+                ArrayBuffer and ``array`` too) as Binary. What is not ``bytes`` is copied now.
 
         Raises:
             DOMException: InvalidStateError: it is still connecting.
@@ -143,11 +144,9 @@ class WebSocket(EventTarget):
         if isinstance(data, str):
             message = scalar_values(data)
             size = len(message) if message.isascii() else len(message.encode())
-        elif isinstance(data, BytesLike):
-            message = bytes(data)
-            size = len(message)
         else:
-            raise TypeError(f"data must be str or bytes-like, not {type(data).__name__}")
+            message = data if type(data) is bytes else _copied(data)
+            size = len(message)
         if self._ready_state == self.CONNECTING:
             raise DOMException("it is still connecting", "InvalidStateError")
         self._buffered_amount += size
@@ -291,6 +290,13 @@ class WebSocket(EventTarget):
     def _tell(self, event: Event) -> None:
         event.isTrusted = True
         self._dispatch(event)
+
+
+def _copied(data: Any) -> bytes:
+    try:
+        return memoryview(data).tobytes()
+    except TypeError:
+        raise TypeError(f"data must be str or bytes-like, not {type(data).__name__}") from None
 
 
 class Connection(ClientConnection):
