@@ -1,7 +1,7 @@
 """Servers that the browser's API talks to, chosen by path, and a log of what it tells.
 
-They are raw (``tests/attacks/raw.py``), so that what a client does is judged by nothing of ours, and
-so that they can break every rule.
+They are raw (``tests/attacks/raw.py``), so that what a client does is judged by nothing of ours,
+and so that they can break every rule.
 """
 
 from __future__ import annotations

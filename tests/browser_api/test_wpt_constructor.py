@@ -11,6 +11,8 @@ from tests.browser_api.wpt import cases, heard, opened, serving, wpt
 
 from wirebird.browser import DOMException, WebSocket
 
+_SEPARATORS = '()<>@,;:\\"/[]?={} \t'
+
 
 def refused(url: str, protocols: Any = ()) -> DOMException:
     with pytest.raises(DOMException) as raised:
@@ -66,7 +68,7 @@ async def test_relative_urls_need_a_base() -> None:
         ],
         "constructor/007.html": ["a\x00b"],
         "constructor/021.html": [["foobar", "foobar"]],
-        "Create-asciiSep-protocol-string.any.js": [f"Hello{sep}" for sep in '()<>@,;:\\"/[]?={} \t'],
+        "Create-asciiSep-protocol-string.any.js": [f"Hello{sep}" for sep in _SEPARATORS],
         "Create-nonAscii-protocol-string.any.js": ["\u0080Hello"],
         "Create-protocol-with-space.any.js": ["ec ho"],
         "Create-protocols-repeated.any.js": [["echo", "echo"]],
@@ -101,7 +103,7 @@ async def test_urls_that_are_good(
         given = url.format(
             ws=base, wss=base, http=f"http://{there}", WS=f"WS://{there}", slashless=f"ws:{there}"
         )
-        async with opened(given, **({"ssl": client_tls} if is_secure else {})) as ws:
+        async with opened(given, ssl=client_tls if is_secure else None) as ws:
             assert isinstance(ws, WebSocket)
             assert ws.url == base + given.partition(there)[2]
 
@@ -167,11 +169,13 @@ async def test_subprotocols(protocols: str | list[str]) -> None:
 async def test_over_tls(
     protocols: str | list[str], server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
-    async with serving(server_tls, compression=None) as base:
-        async with opened(base + "/echo", protocols, ssl=client_tls) as ws:
-            assert ws.protocol == ("echo" if protocols else "")
-            assert ws.extensions == ""
-            assert ws.binaryType == "blob"
+    async with (
+        serving(server_tls, compression=None) as base,
+        opened(base + "/echo", protocols, ssl=client_tls) as ws,
+    ):
+        assert ws.protocol == ("echo" if protocols else "")
+        assert ws.extensions == ""
+        assert ws.binaryType == "blob"
 
 
 @cases(
@@ -242,7 +246,7 @@ async def test_a_host_in_capitals() -> None:
 async def test_there_is_an_origin_if_one_is_given() -> None:
     async with serving() as base:
         for options, expected in (({}, "none"), ({"origin": "https://a.example"}, None)):
-            ws = WebSocket(base + "/origin", proxy=None, **options)  # type: ignore[arg-type]
+            ws = WebSocket(base + "/origin", proxy=None, **options)
             assert (await heard(ws, "message")).data == (expected or "https://a.example")
             ws.close()
             assert (await heard(ws, "close")).wasClean

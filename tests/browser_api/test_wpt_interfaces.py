@@ -167,7 +167,7 @@ async def test_error_events() -> None:
 
 
 def test_a_listener_is_there_once() -> None:
-    target, got = EventTarget(), []
+    target, got = EventTarget(), list[Any]()
     for _ in range(2):
         target.addEventListener("x", got.append)
     target.dispatchEvent(Event("x"))

@@ -1,8 +1,8 @@
 """The cases of the web-platform-tests (``websockets/``), by the names of their files.
 
-Each is written again here, as what it demands in Python's terms: a test is marked with the names of
-the files whose demands it holds. ``names.txt`` lists all files; what no test holds is in ``REASONS``,
-with why. From both comes the table in ``docs/browser-api.md``, which
+Each is written again here, as what it demands in Python's terms: a test is marked with the names
+of the files whose demands it holds. ``names.txt`` lists all files; what no test holds is in
+``REASONS``, with why. From both comes the table in ``docs/browser-api.md``, which
 ``python -m tests.browser_api.wpt --write`` writes and ``test_wpt_table.py`` checks.
 """
 
@@ -16,7 +16,7 @@ import pathlib
 import ssl
 import sys
 import urllib.parse
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
 import pytest
@@ -27,7 +27,7 @@ from wirebird.browser import Event, EventTarget, WebSocket
 from wirebird.exceptions import ConnectionClosed
 from wirebird.typing import Subprotocol
 
-__all__ = ["cases", "held", "heard", "opened", "serving", "table", "wpt"]
+__all__ = ["cases", "heard", "held", "opened", "serving", "table", "wpt"]
 
 HERE = pathlib.Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "browser-api.md"
@@ -181,8 +181,8 @@ def heard(target: EventTarget, type: str) -> asyncio.Future[Any]:
 @contextlib.asynccontextmanager
 async def opened(
     url: str,
-    protocols: str | list[str] = (),
-    **options: Any,  # type: ignore[assignment]
+    protocols: str | Sequence[str] = (),
+    **options: Any,
 ) -> AsyncIterator[WebSocket]:
     """A WebSocket that is open; it is closed at the end."""
     ws = WebSocket(url, protocols, **{"proxy": None, **options})
