@@ -10,6 +10,8 @@ from benchmarks.peers import LIMIT, WIREBIRD, WIREBIRD_CALLBACKS
 __all__ = ["EXPECTATIONS", "Expectation", "Judgement", "judge"]
 
 SAME = "same"
+FASTAPI = ("fastapi-wirebird", "callbacks-wirebird")
+BEST_FASTAPI = ("fastapi-websockets", "fastapi-wsproto")
 BEST_PYTHON = ("picows-websockets", "websockets-uvloop", "aiohttp", "uvicorn")
 
 
@@ -89,6 +91,20 @@ EXPECTATIONS = (
         (0.72, 0.78),
         against=(LIMIT,),
         ours=("wirebird-transport", "wirebird-callbacks-transport"),
+    ),
+    Expectation(
+        "FastAPI, 100 connections: times uvicorn's own",
+        "fastapi",
+        (1.4, 1.8),
+        against=BEST_FASTAPI,
+        ours=FASTAPI,
+    ),
+    Expectation(
+        "FastAPI, pipelined 32 B: times uvicorn's own",
+        "fastapi-pipelined",
+        (3.5, 15),
+        against=BEST_FASTAPI,
+        ours=FASTAPI,
     ),
     Expectation("a 5 ms timer, busy above idle, p99, ms", "timer", (2, 2), at_most=True),
     Expectation("a flood beside: times the round trip, p50", "flood", (3, 3), at_most=True),
