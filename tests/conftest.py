@@ -13,6 +13,7 @@ import functools
 import inspect
 import os
 import pathlib
+import signal
 import ssl
 import sys
 from collections.abc import Callable, Coroutine, Generator, Iterator
@@ -48,6 +49,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers of this file, and see to the fixtures of Wirebird's own kit."""
     if not config.pluginmanager.has_plugin("wirebird"):  # as where the sources are used uninstalled
         config.pluginmanager.register(wirebird.testing.plugin, "wirebird")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As for what a shell runs in the background; tests interrupt themselves and programs.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers", "time_limit(seconds): how long a coroutine test may take (default 30)"
     )
