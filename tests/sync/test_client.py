@@ -265,8 +265,6 @@ def goodbye(ws: ServerConnection) -> None:
     [
         lambda uri: reconnect(uri, proxy=None),
         lambda uri: connect(uri, proxy=None, legacy=False),
-        lambda uri: connect(uri, proxy=None),
-        lambda uri: connect(uri, proxy=None, reconnect_delays=at_once),
     ],
 )
 def test_it_connects_again_after_each_end(how: Any) -> None:
@@ -279,7 +277,7 @@ def test_it_connects_again_after_each_end(how: Any) -> None:
         assert seen == ["hello"] * 3
 
 
-def test_what_was_used_is_iterated_over_for_its_messages() -> None:
+def test_a_connection_is_iterated_over_for_its_messages() -> None:
     def twice(ws: ServerConnection) -> None:
         ws.send("one")
         ws.send("two")
@@ -287,7 +285,8 @@ def test_what_was_used_is_iterated_over_for_its_messages() -> None:
     with serving(twice) as server:
         with connect(uri_of(server), proxy=None) as ws:
             assert list(ws) == ["one", "two"]
-        assert list(connect(uri_of(server), proxy=None, legacy=True)) == ["one", "two"]
+        for legacy in (None, True):
+            assert list(connect(uri_of(server), proxy=None, legacy=legacy)) == ["one", "two"]
         ws = connect(uri_of(server), proxy=None)
         assert ws.recv(timeout=10) == "one"
         assert list(ws) == ["two"]

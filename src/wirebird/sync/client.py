@@ -247,19 +247,10 @@ class reconnect:
             del self.connection
 
     def __iter__(self) -> Iterator[ClientConnection]:
-        return self._iterate(first=None)
-
-    def _iterate(self, first: ClientConnection | None) -> Iterator[ClientConnection]:
-        """Connect again and again.
-
-        Args:
-            first: what the first iteration uses, if it is connected already.
-        """
         delays: Generator[float, None, None] | None = None
         while True:
             try:
-                with self if first is None else first as connection:
-                    first = None
+                with self as connection:
                     yield connection
             except Exception as exc:
                 delays = self.reconnect_delays() if delays is None else delays
@@ -310,7 +301,7 @@ def connect(
             ws.send("Hello")
             print(ws.recv())
 
-    Iterated over at once, as in ``for ws in connect(...)``, it is what ``reconnect`` is.
+    Iterating over it receives its messages; ``reconnect`` connects again and again.
 
     Args:
         uri: ``ws://`` or ``wss://``.
@@ -319,8 +310,7 @@ def connect(
         proxy, proxy_ssl, proxy_server_hostname: as for ``reconnect``.
         open_timeout, ping_interval, ping_timeout, close_timeout: as for ``reconnect``.
         max_size, max_queue, logger, create_connection: as for ``reconnect``.
-        legacy: True for a connection that can only be iterated over for its messages; False for
-            what ``reconnect`` returns.
+        legacy: False for what ``reconnect`` returns, instead of a connection.
         kwargs: as for ``reconnect``, whose other arguments are among them.
 
     Raises:
@@ -350,16 +340,7 @@ def connect(
         create_connection=create_connection,
         **kwargs,
     )
-    return _connected(connector, legacy)
-
-
-def _connected(connector: reconnect, legacy: bool | None) -> ClientConnection | reconnect:
-    if legacy is False:
-        return connector
-    connection = connector.connect()
-    if legacy is None:
-        connection._connector = connector
-    return connection
+    return connector if legacy is False else connector.connect()
 
 
 def unix_reconnect(
@@ -416,4 +397,5 @@ def unix_connect(
     Raises:
         ValueError: there is neither a path nor a socket, or both.
     """
-    return _connected(unix_reconnect(path, uri, **kwargs), legacy)
+    connector = unix_reconnect(path, uri, **kwargs)
+    return connector if legacy is False else connector.connect()

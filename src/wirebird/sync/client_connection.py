@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from ..client import ClientProtocol
 from ..core.fields import HeadersLike
 from ..core.http1 import Response
 from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S
-from ..core.types import Data
 from ..http11 import USER_AGENT
 from .connection import Connection
 from .streams import Stream
 from .waiting import Deadline
-
-if TYPE_CHECKING:
-    from .client import reconnect
 
 __all__ = ["ClientConnection"]
 
@@ -36,7 +30,6 @@ class ClientConnection(Connection):
     """
 
     protocol: ClientProtocol
-    _connector: reconnect | None = None  # for iterating over what ``connect`` returned
 
     def __init__(
         self,
@@ -98,17 +91,3 @@ class ClientConnection(Connection):
             self.response = event
         if self.protocol.connection is not None and self._core is None:
             self._opened()
-
-    def __iter__(self) -> Iterator[Data]:
-        """Receive messages until the connection is closed; see ``Connection``.
-
-        What ``connect`` returned, and nobody has used yet, is iterated over as ``reconnect``.
-        """
-        connector, self._connector = self._connector, None
-        if connector is None or self._is_used:
-            return super().__iter__()
-        return connector._iterate(first=self)  # type: ignore[return-value]
-
-    def __enter__(self) -> ClientConnection:
-        self._connector = None
-        return super().__enter__()

@@ -57,7 +57,6 @@ class MessageReceiver(Transfer):
             )
         if self._core is None:
             raise self._not_open()
-        self._is_used = True
         return self._core
 
     def _stop_receiving(self, core: Connection) -> None:

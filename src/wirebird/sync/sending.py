@@ -76,7 +76,6 @@ class MessageSender(MessageReceiver):
         core = self._core
         if core is None:
             return None
-        self._is_used = True
         if self._is_sending_fragments and opcode is not Opcode.CONT:
             raise ConcurrencyError("cannot call send while another thread is already running send")
         try:

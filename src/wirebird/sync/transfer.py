@@ -45,7 +45,6 @@ class Transfer:
     _core: Connection | None = None
     _reactor: Reactor | None = None  # once the connection is looked after
     _is_over = False  # TCP has ended
-    _is_used = False  # somebody has sent or received
     _is_on_loan = True  # the socket is read by whoever receives
     _is_streaming = False
     _is_paused = False
