@@ -34,6 +34,16 @@ def test_a_program_compiles_and_imports_what_is_there(program: str) -> None:
     exec(compile(ast.Module(imports, []), "docs", "exec"), {})
 
 
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page: pathlib.Path) -> None:
+    """Sphinx checks those of the site; a repository's viewer shows all pages."""
+    links = LINK.findall(page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
 def test_every_page_is_seen() -> None:
     assert len(PAGES) > 5
     assert programs()
