@@ -6,6 +6,7 @@ How bytes and threads or tasks move is each adapter's own; here nothing waits.
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 import weakref
 from typing import Any, cast
@@ -13,12 +14,13 @@ from typing import Any, cast
 from .core.connection import Connection
 from .core.forwarded import Address
 from .core.frames import Frame
+from .core.handshake.token_auth import TokenAuth
 from .core.hooks import Hooks
 from .core.http1 import Request, Response
 from .core.inbound import Trace
 from .core.instrumentation import Watch
 from .core.proxy_protocol import ProxyHeader
-from .core.rules import State
+from .core.rules import CloseCode, State
 from .core.stats import Ledger, ended_with
 from .core.types import LoggerLike, Subprotocol
 from .exceptions import WebSocketException
@@ -190,6 +192,9 @@ class ServerEndpoint(Endpoint):
 
     protocol: ServerProtocol
 
+    _first_message: TokenAuth | None = None  # who it is says the first message
+    _limit_for_known: int | None = None  # of the messages behind that one, in bytes
+
     @property
     def client(self) -> Address:
         """The client's address, as trusted proxies tell it, else the peer's: (host, port).
@@ -226,4 +231,30 @@ class ServerEndpoint(Endpoint):
 
     def _get_extra_info(self, name: str) -> Any:
         """What a transport says of "peername" and "ssl_object"."""
+        raise NotImplementedError
+
+    # Authentication by token
+
+    def _expect_first_message(self, auth: TokenAuth) -> None:
+        """Let the first message say who the client is.
+
+        Whoever is not known yet makes us keep no more than that; in what comes with the request
+        too, which is judged before anybody receives.
+        """
+        assert auth.first_message is not None
+        self._limit_for_known = self.protocol.lower_limit(auth.first_message.max_bytes)
+        self._first_message = auth
+
+    def _admit(self, auth: TokenAuth, checked: Any) -> None:
+        """Let the client in as whom a check says, until the token expires.
+
+        Raises:
+            InvalidToken: the check refused it.
+        """
+        verified = auth.admit(self, checked, time.time())
+        if verified.expires_at is not None:
+            self._close_at(verified.expires_at, auth.close_code, "the token has expired")
+
+    def _close_at(self, epoch_s: float, code: CloseCode | int, reason: str) -> None:
+        """Close the connection at a time, in seconds since the epoch."""
         raise NotImplementedError

@@ -18,6 +18,7 @@ from .core.extensions.base import Extension
 from .core.frames import Frame
 from .core.http1 import Request, Response
 from .core.inbound import Trace
+from .core.messages import SizeLimits
 from .core.rules import MAX_MESSAGE_BYTES, CloseCode, Role, State
 from .core.streams import StreamReader
 from .core.types import BytesLike, LoggerLike, Origin, Subprotocol
@@ -139,6 +140,23 @@ class Protocol:
         self._is_pulled = True
         if self.connection is not None:
             self._make_connection()
+
+    def lower_limit(self, max_message_bytes: int) -> int | None:
+        """Let messages be no longer than that at first, if they may be longer.
+
+        Returns:
+            The limit before, for ``Connection.limit_messages``.
+
+        Raises:
+            InvalidState: the connection was made already.
+        """
+        if self._arguments is None:
+            raise InvalidState(f"connection is {self.state.name.lower()}")
+        limits = SizeLimits(self._arguments["max_size"])
+        before = limits.max_message_bytes
+        if before is None or before > max_message_bytes:
+            self.configure(max_size=(max_message_bytes, limits.max_frame_bytes))
+        return before
 
     # State
 

@@ -92,7 +92,6 @@ class ServerConnection(Connection, ServerEndpoint):
     _requested: asyncio.Future[None] | None = None  # for ``handshake``, which awaits the request
     _was_asked = False  # for its handshake
     _opening_deadline: float | None = None  # where no task opens the connection
-    _first_message: TokenAuth | None = None  # who it is says the first message
     _refused_for: str | None = None  # why it was not opened, if that was said
 
     def respond(self, status: StatusLike, text: str) -> Response:
@@ -331,6 +330,11 @@ class ServerConnection(Connection, ServerEndpoint):
             if open_timeout is not None:
                 self._opening_deadline = self.loop.time() + open_timeout
                 self._deadlines.watch(self)
+
+    def _expect_first_message(self, auth: TokenAuth) -> None:
+        if self._callbacks is not None:  # or everybody would be let in
+            raise TypeError("FirstMessage needs a handler that is a coroutine function")
+        super()._expect_first_message(auth)
 
     def _close_at(self, epoch_s: float, code: CloseCode | int, reason: str) -> None:
         close_at(self, epoch_s, code, reason)

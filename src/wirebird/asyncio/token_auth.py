@@ -7,9 +7,8 @@ import inspect
 import time
 from typing import TYPE_CHECKING
 
-from ..core.handshake.credentials import FirstMessage
-from ..core.handshake.token_auth import TokenAuth
 from ..core.rules import CloseCode, State
+from ..core.types import Data
 from ..exceptions import ConnectionClosed, InvalidToken
 
 if TYPE_CHECKING:
@@ -28,45 +27,37 @@ async def is_let_in(connection: ServerConnection) -> bool:
     assert auth.first_message is not None
     waiting = connection.server.unauthenticated
     waiting.add(connection)
-    code, reason = auth.close_code, ""
     try:
-        async with asyncio.timeout(auth.first_message.timeout_s):
-            await _take_first_message(connection, auth, auth.first_message)
+        async with asyncio.timeout(auth.first_message.timeout_s) as limit:
+            message = await _first_message(connection)
+            if message is None:
+                return False
+            checked = auth.check(auth.first_message.token_in(message))
+            if inspect.isawaitable(checked):
+                checked = await checked
+            connection._admit(auth, checked)
         return True
-    except TimeoutError:
-        reason = "authentication timed out"
-    except InvalidToken as exc:
-        reason = str(exc)
-    except ConnectionClosed:
-        pass
-    except Exception:
-        connection.logger.error("authentication failed", exc_info=True)
-        code = CloseCode.INTERNAL_ERROR
+    except Exception as exc:
+        why = exc
+        if isinstance(exc, TimeoutError) and limit.expired():
+            why = InvalidToken("authentication timed out")
+        elif not isinstance(exc, InvalidToken):
+            connection.logger.error("authentication failed", exc_info=True)
     finally:
         waiting.discard(connection)
-    await connection.close(code, reason.encode()[:120].decode(errors="ignore"))
+    await connection.close(*auth.farewell(why))
     return False
 
 
-async def _take_first_message(
-    connection: ServerConnection, auth: TokenAuth, first: FirstMessage
-) -> None:
-    core = connection._core
-    assert core is not None
-    # Whoever is not known yet makes us keep no more than this.
-    before = core.limit_messages(first.max_bytes)
-    if before is not None and before < first.max_bytes:
-        core.limit_messages(before)
+async def _first_message(connection: ServerConnection) -> Data | None:
+    """Receive a message; None when the connection ends before it."""
     try:
-        message = await connection.recv()
+        return await connection.recv()
+    except ConnectionClosed:
+        return None
     finally:
-        core.limit_messages(before)
-    checked = auth.check(first.token_in(message))
-    if inspect.isawaitable(checked):
-        checked = await checked
-    verified = auth.admit(connection, checked)
-    if verified.expires_at is not None:
-        connection._close_at(verified.expires_at, auth.close_code, "the token has expired")
+        assert connection._core is not None
+        connection._core.limit_messages(connection._limit_for_known)
 
 
 def close_at(

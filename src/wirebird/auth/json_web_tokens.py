@@ -41,33 +41,43 @@ def jwt_check(
     Raises:
         ImportError: PyJWT is not there: ``pip install 'wirebird[jwt]'``.
         TypeError: ``algorithms`` is not a list.
-        ValueError: there is no algorithm, ``none`` is among them, or they are of both kinds.
+        ValueError: there is no algorithm, ``none`` is among them, or they are of both kinds;
+            or the key is empty.
     """
     try:
         import jwt
     except ImportError as error:
         raise ImportError("jwt_check needs PyJWT: pip install 'wirebird[jwt]'") from error
     _check_algorithms(algorithms)
+    if key is None or key in ("", b""):  # with which anybody could sign
+        raise ValueError("the key is empty")
     algorithms = list(algorithms)
     options: Any = {"require": list(required)}
+
+    def key_for(token: str) -> Any:
+        try:
+            return key(token)
+        except LookupError as exc:  # the name of a key is what the client wrote
+            raise InvalidToken("the token is not valid") from exc
 
     def check(token: str) -> Verified:
         try:
             claims = jwt.decode(
                 token,
-                key(token) if callable(key) else key,
+                key_for(token) if callable(key) else key,
                 algorithms=algorithms,
                 audience=audience,
                 issuer=issuer,
                 leeway=leeway_s,
                 options=options,
             )
+            expires_at = claims.get("exp")
+            return Verified(claims, None if expires_at is None else float(expires_at) + leeway_s)
         except jwt.ExpiredSignatureError as exc:
             raise InvalidToken("the token has expired") from exc
-        except (jwt.InvalidTokenError, UnicodeError) as exc:
+        # JSON that is nested too deeply, and numbers that are none.
+        except (jwt.InvalidTokenError, UnicodeError, RecursionError, OverflowError) as exc:
             raise InvalidToken("the token is not valid") from exc
-        expires_at = claims.get("exp")
-        return Verified(claims, None if expires_at is None else float(expires_at) + leeway_s)
 
     return check
 

@@ -63,7 +63,7 @@ def token_auth(
         if token is None:
             if auth.first_message is None:
                 return auth.refuse(connection.protocol)
-            connection._first_message = auth
+            connection._expect_first_message(auth)
             return None
         try:
             checked = check(token)
@@ -81,11 +81,9 @@ def token_auth(
 
     def admit(connection: Any, checked: Any) -> Response | None:
         try:
-            verified = auth.admit(connection, checked)
+            connection._admit(auth, checked)
         except InvalidToken as exc:
             return auth.refuse(connection.protocol, exc)
-        if verified.expires_at is not None:
-            connection._close_at(verified.expires_at, auth.close_code, "the token has expired")
         return None
 
     process_request.auth = auth  # type: ignore[attr-defined]

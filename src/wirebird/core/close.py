@@ -9,7 +9,7 @@ from typing import Self
 from ..exceptions import ProtocolError
 from .rules import CLOSE_CODE_EXPLANATIONS, MAX_REASON_BYTES, CloseCode, is_wire_close_code
 
-__all__ = ["Close"]
+__all__ = ["Close", "shortened"]
 
 
 @dataclasses.dataclass
@@ -75,3 +75,9 @@ class Close:
             raise ProtocolError(
                 f"close reason too long: {length} bytes, expected at most {MAX_REASON_BYTES}"
             )
+
+
+def shortened(reason: str) -> str:
+    """Cut a reason to what a Close frame can hold, between characters."""
+    encoded = reason.encode(errors="replace")
+    return encoded[:MAX_REASON_BYTES].decode(errors="ignore")

@@ -20,7 +20,7 @@ from ..exceptions import (
     WebSocketException,
 )
 from . import rules
-from .close import Close
+from .close import Close, shortened
 from .extensions.base import Extension
 from .hooks import Hooks
 from .inbound import Inbound, Trace
@@ -302,7 +302,7 @@ class Lifecycle:
             return
         self._now = now
         if self._halves.outbound is State.OPEN and code != CloseCode.ABNORMAL_CLOSURE:
-            close = Close(code, _shortened(reason))
+            close = Close(code, shortened(reason))
             payload = close.serialize()
             try:
                 self._send_close(close, payload)
@@ -539,9 +539,3 @@ def payload_of(data: DataLike) -> bytes | bytearray:
     if isinstance(data, str):
         return data.encode()
     return bytes(data) if isinstance(data, memoryview) else data
-
-
-def _shortened(reason: str) -> str:
-    """Cut a reason to what a Close frame can hold, between characters."""
-    encoded = reason.encode(errors="replace")
-    return encoded[: rules.MAX_REASON_BYTES].decode(errors="ignore")

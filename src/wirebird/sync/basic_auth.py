@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ..core.handshake.basic_auth import BasicAuth
+from ..core.handshake.token_auth import at_once
 from ..core.http1 import Request, Response
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def basic_auth(
         given = auth.read(request, connection.respond)
         if isinstance(given, Response):
             return given
-        if not auth.check(*given):
+        if not at_once(auth.check(*given)):
             return auth.refuse(connection.respond)
         connection.username = given[0]
         return None

@@ -15,9 +15,16 @@ __all__ = ["MessageReceiver"]
 _ME = "receiver"  # there is one at a time
 
 
+def _take_no_notice() -> bool:
+    """Be told of a message: the thread that reads asks for it anyway, and settles nothing later."""
+    return False
+
+
 class MessageReceiver(Transfer):
     """Receives messages, one thread at a time."""
 
+    _took_notice: Callable[[], bool] = staticmethod(_take_no_notice)
+    """See ``Connection.wait``; another one may settle later."""
     _wait_until_readable: Callable[[float | None], bool] | None = None
 
     def _receive(self, method: str, timeout: float | None, decode: bool | None) -> Any:
@@ -91,7 +98,7 @@ class MessageReceiver(Transfer):
         while True:
             try:
                 with self._lock:
-                    core.wait(_take_no_notice, by_frame=by_frame)
+                    core.wait(self._took_notice, by_frame=by_frame)
                     self._waiting.add(_ME)
                 is_ready = self._is_over or self._wait_until_readable(deadline.remaining())
             finally:
@@ -102,8 +109,3 @@ class MessageReceiver(Transfer):
                 self._read()
                 if (message := ask(decode)) is not NEED_MORE:
                     return message
-
-
-def _take_no_notice() -> bool:
-    """Be told of a message: the thread that reads asks for it anyway, and settles nothing later."""
-    return False

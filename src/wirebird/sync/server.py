@@ -243,11 +243,11 @@ def _run(handler: Callable[[ServerConnection], None], connection: ServerConnecti
     """Run the handler of a connection that is open, and close it."""
     server = connection.server
     auth = connection._first_message
-    if auth is not None and auth.first_message is not None:
+    if auth is not None:
         with server.lock:
             server.unauthenticated.add(connection)
         try:
-            if not is_let_in(connection, auth, auth.first_message):
+            if not is_let_in(connection, auth):
                 return
         finally:
             with server.lock:

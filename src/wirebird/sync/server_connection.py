@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core.handshake import answers
-from ..core.handshake.token_auth import TokenAuth
 from ..core.http1 import Request, Response
 from ..core.rules import MAX_FRAGMENTS, WRITE_TIMEOUT_S, CloseCode, State
 from ..core.types import StatusLike
@@ -79,7 +78,6 @@ class ServerConnection(Connection, ServerEndpoint):
         self.handler_kwargs: Mapping[str, Any]
         """Set by ``route``."""
 
-    _first_message: TokenAuth | None = None  # who it is says the first message
     _expiry: tuple[float, CloseCode | int, str] | None = None  # of what let it in
 
     def respond(self, status: StatusLike, text: str) -> Response:

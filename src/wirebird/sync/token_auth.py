@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..core.handshake.credentials import FirstMessage
 from ..core.handshake.token_auth import TokenAuth
-from ..core.rules import CloseCode
+from ..core.types import Data
 from ..exceptions import ConnectionClosed, InvalidToken
-from .waiting import Deadline
+from .transfer import monotonic
 
 if TYPE_CHECKING:
     from .server_connection import ServerConnection
@@ -16,39 +15,47 @@ if TYPE_CHECKING:
 __all__ = ["is_let_in"]
 
 
-def is_let_in(connection: ServerConnection, auth: TokenAuth, first: FirstMessage) -> bool:
+def is_let_in(connection: ServerConnection, auth: TokenAuth) -> bool:
     """Receive the first message, and return whether it says who the client is; else close."""
-    code, reason = auth.close_code, ""
+    first = auth.first_message
+    assert first is not None
     try:
-        _take_first_message(connection, auth, first)
+        message = _first_message(connection, first.timeout_s)
+        if message is None:
+            return False
+        connection._admit(auth, auth.check(first.token_in(message)))
         return True
-    except TimeoutError:
-        reason = "authentication timed out"
-    except InvalidToken as exc:
-        reason = str(exc)
-    except ConnectionClosed:
-        pass
-    except Exception:
-        connection.logger.error("authentication failed", exc_info=True)
-        code = CloseCode.INTERNAL_ERROR
-    connection.close(code, reason.encode()[:120].decode(errors="ignore"))
+    except Exception as exc:
+        why = exc
+        if not isinstance(exc, InvalidToken):
+            connection.logger.error("authentication failed", exc_info=True)
+    connection.close(*auth.farewell(why))
     return False
 
 
-def _take_first_message(connection: ServerConnection, auth: TokenAuth, first: FirstMessage) -> None:
+def _first_message(connection: ServerConnection, timeout_s: float) -> Data | None:
+    """Receive a message; None when the connection ends before it.
+
+    Raises:
+        InvalidToken: it does not come in time.
+    """
     core = connection._core
     assert core is not None
-    deadline = Deadline(first.timeout_s)
-    with connection._lock:
-        # Whoever is not known yet makes us keep no more than this.
-        before = core.limit_messages(first.max_bytes)
-        if before is not None and before < first.max_bytes:
-            core.limit_messages(before)
+    # What comes right behind it must not be held against its limit.
+    connection._took_notice = _settle_later
     try:
-        message = connection.recv(deadline.remaining())
+        return connection.recv(timeout_s)
+    except ConnectionClosed:
+        return None
+    except TimeoutError:
+        raise InvalidToken("authentication timed out") from None
     finally:
+        del connection._took_notice
         with connection._lock:
-            core.limit_messages(before)
-    verified = auth.admit(connection, auth.check(first.token_in(message)))
-    if verified.expires_at is not None:
-        connection._close_at(verified.expires_at, auth.close_code, "the token has expired")
+            core.limit_messages(connection._limit_for_known)
+            core.settle(monotonic())
+            connection._flush()
+
+
+def _settle_later() -> bool:
+    return True

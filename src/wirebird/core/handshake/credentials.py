@@ -39,8 +39,11 @@ __all__ = [
 ]
 
 _MAX_FIELDS = 64
+_base64url = re.compile(r"[A-Za-z0-9_-]*")
 _token68 = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 _PROTOCOLS = "Sec-WebSocket-Protocol"
+# What taking a message apart raises, with json for example, when it is not as it should be.
+_NO_SUCH_MESSAGE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
 class Source:
@@ -157,6 +160,8 @@ class SubprotocolToken(Source):
     def find(self, request: Request) -> str | None:
         """See ``Source``."""
         token, rest = self._split(request)
+        if token == "":
+            raise InvalidToken(f"a token must follow {self.marker}")
         if token is not None and self.joined and not rest:
             raise InvalidToken("offer a subprotocol beside the token, which is none to speak")
         return token if token is None or not self.base64url else _decoded(token)
@@ -218,17 +223,19 @@ class FirstMessage:
         if self.extract is not None:
             try:
                 token = self.extract(message)
-            except (ValueError, TypeError, LookupError):  # such as of json
+            except _NO_SUCH_MESSAGE:
                 token = None
         else:
             token = message if isinstance(message, str) else None
-        if not isinstance(token, str):
+        if not isinstance(token, str) or not token:
             raise InvalidToken("there is no token in the first message")
         return token
 
 
 def _decoded(token: str) -> str:
     try:
+        if not _base64url.fullmatch(token):  # b64decode takes the other alphabet too
+            raise binascii.Error
         padding = "=" * (-len(token) % 4)
         return base64.b64decode(token + padding, b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):

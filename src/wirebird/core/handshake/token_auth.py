@@ -11,10 +11,12 @@ import dataclasses
 import hashlib
 import hmac
 import http
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ...exceptions import InvalidHeader, InvalidToken
+from ..close import shortened
 from ..headers import build_www_authenticate_bearer
 from ..http1 import Request, Response
 from ..origins import SameOrigin
@@ -24,7 +26,7 @@ from .common import offered_subprotocols
 from .credentials import FirstMessage, Source, SubprotocolToken
 from .server import ServerHandshake
 
-__all__ = ["TokenAuth", "Verified", "static_tokens"]
+__all__ = ["TokenAuth", "Verified", "at_once", "static_tokens"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,19 @@ class Verified:
 
     identity: Any
     expires_at: float | None = None
+
+
+def at_once(answer: Any) -> Any:
+    """Return what a check of the user's has answered.
+
+    Raises:
+        TypeError: it answers later; whatever that will be, it must not be taken for a yes.
+    """
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise TypeError("the check is asynchronous, and nobody here can wait for it")
+    return answer
 
 
 class TokenAuth:
@@ -114,21 +129,33 @@ class TokenAuth:
         )
         return response
 
-    def admit(self, connection: Any, checked: Any) -> Verified:
+    def farewell(self, exc: Exception) -> tuple[CloseCode | int, str]:
+        """Return code and reason of the Close to whose first message led to an exception."""
+        if isinstance(exc, InvalidToken):
+            return self.close_code, shortened(str(exc))
+        return CloseCode.INTERNAL_ERROR, ""  # what is wrong in here is not for the peer
+
+    def admit(self, connection: Any, checked: Any, now: float) -> Verified:
         """Note on a connection whose it is.
 
         Args:
             connection: gets ``identity``, and ``username`` where the identity is a str, or has one
                 as ``"sub"`` (RFC 7519, 4.1.2).
             checked: what the check returned.
+            now: the time, in seconds since the epoch.
 
         Raises:
-            InvalidToken: the check refused the token.
+            InvalidToken: the check refused the token, or it has expired.
+            TypeError: the check is asynchronous, and was not waited for.
         """
+        checked = at_once(checked)
         verified = checked if isinstance(checked, Verified) else Verified(checked)
         identity = verified.identity
         if identity is None or identity is False:
             raise InvalidToken("the token is not valid")
+        # Put this way round, it holds for what is no number too.
+        if verified.expires_at is not None and not verified.expires_at > now:
+            raise InvalidToken("the token has expired")
         connection.identity = identity
         name = identity.get("sub") if isinstance(identity, Mapping) else identity
         if isinstance(name, str):
