@@ -12,7 +12,7 @@ import weakref
 from typing import Any, cast
 
 from .core.connection import Connection
-from .core.forwarded import Address
+from .core.forwarded import Address, address_of
 from .core.frames import Frame
 from .core.handshake.token_auth import TokenAuth
 from .core.hooks import Hooks
@@ -205,8 +205,7 @@ class ServerEndpoint(Endpoint):
         told = self.protocol.forwarded.client
         if told is not None:
             return told
-        peer = self._get_extra_info("peername")
-        return Address(*peer[:2]) if isinstance(peer, tuple) else Address("unix", None)
+        return address_of(self._get_extra_info("peername"))
 
     @property
     def scheme(self) -> str:

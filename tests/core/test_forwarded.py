@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wirebird.core.fields import Headers
-from wirebird.core.forwarded import NOTHING_FORWARDED, Address, Forwarded, TrustedProxies
+from wirebird.core.forwarded import (
+    NOTHING_FORWARDED,
+    Address,
+    Forwarded,
+    TrustedProxies,
+    address_of,
+)
 from wirebird.core.headers import parse_forwarded
 from wirebird.core.rules import MAX_PROXY_HOPS
 from wirebird.exceptions import InvalidHeader, InvalidHeaderFormat
@@ -50,6 +56,23 @@ def client(name: str, *values: str) -> tuple[str, int | None] | None:
 )
 def test_trusted_peers(peer: Any, trusted: bool) -> None:
     assert PROXIES.trusts(peer) is trusted
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        (("192.0.2.1", 7), ("192.0.2.1", 7)),
+        (("::ffff:192.0.2.1", 7, 0, 0), ("192.0.2.1", 7)),
+        (("2001:db8::1", 7, 0, 0), ("2001:db8::1", 7)),
+        (("fe80::1%eth0", 7, 0, 3), ("fe80::1%eth0", 7)),
+        (("no address", 7), ("no address", 7)),
+        ("", ("unix", None)),
+        (None, ("unix", None)),
+    ],
+)
+def test_the_address_of_a_peer(peer: Any, address: Any) -> None:
+    """Of one client, in one form, however it came."""
+    assert address_of(peer) == address
 
 
 def test_unix_is_trusted_only_if_named() -> None:
@@ -102,6 +125,11 @@ def test_wrong_arguments(arguments: Any, error: type[Exception], text: str) -> N
         (["[2001:db8::1]:4711"], ("2001:db8::1", 4711)),
         (["::ffff:192.0.2.1"], ("192.0.2.1", None)),
         (["unknown"], ("unknown", None)),
+        # The zone is one of the proxy's machine.
+        (["fe80::1%eth0"], ("fe80::1", None)),
+        (["[fe80::1%25en0]:4711"], ("fe80::1", 4711)),
+        (["[fe80::1%eth0]"], ("fe80::1", None)),
+        (["192.0.2.1, fd00::9%eth0"], ("192.0.2.1", None)),
         # From the right, over proxies of ours, to the first address that is none.
         (["192.0.2.1, 10.0.0.2, 10.0.0.3"], ("192.0.2.1", None)),
         (["192.0.2.1", "10.0.0.2", "fd00::9"], ("192.0.2.1", None)),
@@ -129,6 +157,14 @@ def test_x_forwarded_for(values: list[str], expected: tuple[str, int | None]) ->
         "192.0.2.1:",
         "[192.0.2.1",
         "_hidden",
+        "2001:db8::1%",
+        "2001:db8::1%a b",
+        "2001:db8::1%<script>",
+        '2001:db8::1%"x"',
+        "2001:db8::1%eth0%eth0",
+        "[2001:db8::1]%eth0",
+        "[2001:db8::1%]",
+        "192.0.2.1%eth0",
         "192.0.2.1 10.0.0.2",
         "192.0.2.1, x, 10.0.0.2",
     ],

@@ -73,8 +73,9 @@ GOOD = [
     (v2(bytes(216), family=0x31), ProxyHeader(2)),
     (v2(family=0), ProxyHeader(2)),
     (v2(fields=field(2, b"a"), family=0), ProxyHeader(2, fields=((2, b"a"),))),
-    (v2(command=0x20, family=0), ProxyHeader(2)),
-    (v2(b"whatever", command=0x20), ProxyHeader(2)),
+    (v2(command=0x20, family=0), ProxyHeader(2, is_local=True)),
+    (v2(b"whatever", command=0x20), ProxyHeader(2, is_local=True)),
+    (v2(V4, command=0x20, family=0xFF), ProxyHeader(2, is_local=True)),  # which is not looked at
     (
         v2(V4, field(4, bytes(MAX_PROXY_HEADER_BYTES - 31))),
         ProxyHeader(2, CLIENT, SERVER, ((4, bytes(MAX_PROXY_HEADER_BYTES - 31)),)),  # type: ignore[arg-type]

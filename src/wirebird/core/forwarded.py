@@ -33,7 +33,14 @@ from .fields import Headers
 from .headers import is_host_and_port, parse_forwarded
 from .rules import MAX_PROXY_HOPS
 
-__all__ = ["FORWARDED_HEADERS", "NOTHING_FORWARDED", "Address", "Forwarded", "TrustedProxies"]
+__all__ = [
+    "FORWARDED_HEADERS",
+    "NOTHING_FORWARDED",
+    "Address",
+    "Forwarded",
+    "TrustedProxies",
+    "address_of",
+]
 
 T = TypeVar("T")
 
@@ -55,6 +62,7 @@ _node = re.compile(
     r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)|(unknown|_[A-Za-z0-9._\-]+))(?::([0-9]{1,5}|_[A-Za-z0-9._\-]+))?",
     re.IGNORECASE,
 )
+_zone = re.compile(r"(?<=[0-9A-Fa-f:.])%[A-Za-z0-9._~\-]+(?=\]|$)")
 _is_port = re.compile(r"[0-9]{1,5}").fullmatch
 
 
@@ -215,6 +223,19 @@ def _network_of(proxy: str | _IpNetwork) -> _IpNetwork:
         raise ValueError(f"not an address or network of a trusted proxy: {error}") from None
 
 
+def address_of(peer: Any) -> Address:
+    """Return the address of a socket's peer, in the form in which proxies' entries are returned.
+
+    Args:
+        peer: as ``socket.getpeername`` returns it.
+    """
+    if not isinstance(peer, tuple):
+        return Address("unix", None)
+    host, port = peer[:2]
+    ip = _ip_of(str(host))
+    return Address(str(host) if ip is None else str(ip), port)
+
+
 def _ip_of(host: str) -> _IpAddress | None:
     """Return an IP address, IPv4 as such where it was mapped to IPv6. RFC 4291, 2.5.5.2."""
     try:
@@ -240,18 +261,17 @@ def _forwarded_node(text: str) -> Address:
 
 def _x_forwarded_node(text: str) -> Address:
     """Read an address as it stands in X-Forwarded-For: IPv6 with or without brackets, a port."""
-    ip = _ip_of(text)
-    if ip is not None:
-        return Address(str(ip), None)
-    match = _node.fullmatch(text)
-    if match is not None and not text.startswith("_"):
-        v6, v4, _, port = match.groups()
+    # A zone means something on the proxy's machine alone. RFC 4007, 6.
+    without_zone, zones = _zone.subn("", text)
+    if "%" not in without_zone:
+        v6, v4, word, port = without_zone, None, None, None
+        if match := _node.fullmatch(without_zone):
+            v6, v4, word, port = match.groups()
         ip = _ip_of(v6 or v4 or "")
-        known_port = _known_port("X-Forwarded-For", port)
-        if ip is not None:
-            return Address(str(ip), known_port)
-        if v6 is None and v4 is None:
-            return Address("unknown", known_port)
+        if ip is not None and (ip.version == 6 or not zones):
+            return Address(str(ip), _known_port("X-Forwarded-For", port))
+        if word is not None and not word.startswith("_"):
+            return Address("unknown", _known_port("X-Forwarded-For", port))
     raise InvalidHeader("X-Forwarded-For", f"not an address: {text}")
 
 

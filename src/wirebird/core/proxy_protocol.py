@@ -7,9 +7,9 @@ and before TLS, once for each connection (HAProxy's ``proxy-protocol.txt``):
 - version 2, binary: a signature of 12 bytes, command, family, the length of what follows (2 bytes),
   the addresses, and perhaps fields (type, length, value), such as the name that TLS was asked for.
 
-``LOCAL`` and ``UNKNOWN`` are the proxy's own connections, such as health checks: there is nobody
-behind it. A server that expects the header takes no connection without one, since whoever may leave
-it out may also write it.
+``LOCAL`` is a connection of the proxy's own, such as a health check. ``UNKNOWN``, or a family that
+is not IP, means that the proxy does not say who is behind it; somebody may be. A server that
+expects the header takes no connection without one, since whoever may leave it out may write it.
 
 The parser never takes a byte beyond the header: ``wanted`` says how many may be read, so that what
 follows can be TLS that somebody else reads. Version 2 claims up to 64 KB; more than
@@ -60,15 +60,17 @@ class ProxyHeader:
 
     Args:
         version: 1 or 2.
-        source: of the client; None where the connection is the proxy's own, or not of IP.
+        source: of the client; None where the proxy does not say.
         destination: that the client connected to.
         fields: of version 2, as (type, value).
+        is_local: the connection is the proxy's own: nobody is behind it.
     """
 
     version: int
     source: Address | None = None
     destination: Address | None = None
     fields: tuple[tuple[int, bytes], ...] = ()
+    is_local: bool = False
 
     @property
     def is_secure(self) -> bool:
@@ -166,7 +168,8 @@ class ProxyHeaderParser:
         version_and_command, family_and_transport, length = struct.unpack_from("!BBH", seen, 12)
         version, command = divmod(version_and_command, 16)
         family, transport = divmod(family_and_transport, 16)
-        if version != 2 or command > _PROXY or family > _UNIX or transport > 2:
+        is_known = command == _LOCAL or (command == _PROXY and family <= _UNIX and transport <= 2)
+        if version != 2 or not is_known:
             self._refuse("version 2, an unknown command or family")
         self._total = _V2_START_BYTES + length
         if self._total > MAX_PROXY_HEADER_BYTES:
@@ -174,7 +177,7 @@ class ProxyHeaderParser:
         if len(seen) < self._total:
             return
         if command == _LOCAL:
-            self.header = ProxyHeader(2)
+            self.header = ProxyHeader(2, is_local=True)
             return
         fields_at = _V2_START_BYTES + _ADDRESSES_BYTES[family]
         if fields_at > self._total:

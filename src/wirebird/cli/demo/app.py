@@ -92,7 +92,7 @@ class Demo:
         if self._closing or full:
             why = "Too many connections.\n" if full else "Stopping.\n"
             return secure(connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, why))
-        if not self._is_welcome(headers.get_all("Origin"), connection.host):
+        if not self._is_welcome(headers.get_all("Origin"), connection):
             text = "This origin may not connect; see wirebird serve --origin.\n"
             return secure(connection.respond(http.HTTPStatus.FORBIDDEN, text))
         if path == "/room" and "Sec-WebSocket-Extensions" in headers:
@@ -100,12 +100,12 @@ class Demo:
             del headers["Sec-WebSocket-Extensions"]
         return None
 
-    def _is_welcome(self, origins: list[str], host: str) -> bool:
+    def _is_welcome(self, origins: list[str], connection: ServerConnection) -> bool:
         """Whether what has these Origin headers may open a WebSocket: programs may, some pages."""
         if len(origins) != 1:
             return not origins
         if not self._origins:
-            return self._own_pages.allows(origins[0], host)
+            return self._own_pages.allows(origins[0], connection.host, connection.scheme)
         try:
             return normalize_origin(origins[0]) in self._origins
         except ValueError:

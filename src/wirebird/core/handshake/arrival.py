@@ -60,7 +60,7 @@ class Arrival:
     @property
     def is_told_later(self) -> bool:
         """Whether a proxy which we trust is to tell the client's address; ``peer`` is not that."""
-        return self._parser is not None or self._proxies.trusts(self.peer)
+        return self._proxies.trusts(self.peer)
 
     @property
     def wanted(self) -> int:
@@ -90,8 +90,10 @@ class Arrival:
             InvalidHeader: the headers cannot be read (400).
         """
         header = self.header
-        if header is None or header.source is None:
+        if header is None or header.is_local:
             return self._proxies.read(self.peer, headers)
+        # Behind a proxy of TCP nobody but the client itself, or a proxy that is in the place of
+        # the client, has written headers.
         told = self._proxies.read(header.source, headers)
         return Forwarded(
             told.client or header.source,
