@@ -12,7 +12,7 @@ from .core.extensions.base import ClientExtensionFactory
 from .core.fields import HeadersLike
 from .core.handshake.client import ClientHandshake
 from .core.http1 import Request, Response
-from .core.redaction import shown_header, shown_target
+from .core.redaction import shown_headers, shown_target
 from .core.retry import retry_after
 from .core.rules import MAX_INTERIM_RESPONSES, MAX_MESSAGE_BYTES, State
 from .core.types import LoggerLike, Origin, Subprotocol
@@ -90,8 +90,8 @@ class ClientProtocol(ClientHandshake, Protocol):
             self.logger.debug(
                 "> %s %s %s", request.method, shown_target(request.path), request.protocol
             )
-            for name, value in request.headers.raw_items():
-                self.logger.debug("> %s: %s", name, shown_header(name, value))
+            for header in shown_headers(request.headers.raw_items()):
+                self.logger.debug("> %s: %s", *header)
 
     def _shake_hands(self) -> Generator[None, None, None]:
         try:
@@ -106,8 +106,8 @@ class ClientProtocol(ClientHandshake, Protocol):
             return
         if self.debug:
             self.logger.debug("< HTTP/1.1 %d %s", response.status_code, response.reason_phrase)
-            for name, value in response.headers.raw_items():
-                self.logger.debug("< %s: %s", name, shown_header(name, value))
+            for header in shown_headers(response.headers.raw_items()):
+                self.logger.debug("< %s: %s", *header)
         self._came(response)
         try:
             self.process_response(response)

@@ -20,7 +20,8 @@ from .core.http1 import Request, Response
 from .core.inbound import Trace
 from .core.instrumentation import Watch
 from .core.proxy_protocol import ProxyHeader
-from .core.rules import CloseCode, State
+from .core.redaction import HIDDEN
+from .core.rules import CloseCode, Opcode, State
 from .core.stats import Ledger, ended_with
 from .core.types import LoggerLike, Subprotocol
 from .exceptions import WebSocketException
@@ -124,12 +125,16 @@ class Endpoint(Hooks):
 
     def _frame_passed(self, sent: bool, frame: Frame) -> None:
         if self.debug:
-            self.logger.debug("%s %s", ">" if sent else "<", frame)
+            self.logger.debug("%s %s", ">" if sent else "<", self._shown_frame(sent, frame))
         if self._trace is not None:
             try:
                 self._trace(sent, frame)
             except Exception:  # it is a bystander: the connection goes on
                 self.logger.error("trace failed", exc_info=True)
+
+    def _shown_frame(self, sent: bool, frame: Frame) -> object:
+        """Say what is logged of a frame."""
+        return frame
 
     # What is counted, and told to those who watch
 
@@ -193,6 +198,7 @@ class ServerEndpoint(Endpoint):
     protocol: ServerProtocol
 
     _first_message: TokenAuth | None = None  # who it is says the first message
+    _is_token_next = False  # in the message that comes
     _limit_for_known: int | None = None  # of the messages behind that one, in bytes
 
     @property
@@ -243,6 +249,17 @@ class ServerEndpoint(Endpoint):
         assert auth.first_message is not None
         self._limit_for_known = self.protocol.lower_limit(auth.first_message.max_bytes)
         self._first_message = auth
+        self._is_token_next = True
+
+    def _first_message_came(self, core: Connection) -> None:
+        """Take what comes from now on as from anybody who is known."""
+        self._is_token_next = False
+        core.limit_messages(self._limit_for_known)
+
+    def _shown_frame(self, sent: bool, frame: Frame) -> object:
+        if self._is_token_next and not sent and frame.opcode < Opcode.CLOSE:
+            return f"{frame.opcode.name} {HIDDEN} [{len(frame.data)} bytes]"
+        return frame
 
     def _admit(self, auth: TokenAuth, checked: Any) -> None:
         """Let the client in as whom a check says, until the token expires.

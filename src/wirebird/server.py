@@ -14,7 +14,7 @@ from .core.handshake.server import ServerHandshake
 from .core.http1 import Request, Response, chunk
 from .core.origins import SameOrigin
 from .core.proxy_protocol import ProxyHeader
-from .core.redaction import shown_header, shown_target
+from .core.redaction import shown_headers, shown_target
 from .core.rules import MAX_MESSAGE_BYTES, State
 from .core.types import BytesLike, LoggerLike, Origin, Subprotocol
 from .exceptions import InvalidHandshake, InvalidMessage, InvalidProxyHeader
@@ -139,8 +139,8 @@ class ServerProtocol(ServerHandshake, Protocol):
         self._write(response.serialize())
         if self.debug:
             self.logger.debug("> HTTP/1.1 %d %s", response.status_code, response.reason_phrase)
-            for name, value in response.headers.raw_items():
-                self.logger.debug("> %s: %s", name, shown_header(name, value))
+            for header in shown_headers(response.headers.raw_items()):
+                self.logger.debug("> %s: %s", *header)
         if response.status_code == 101:
             self._open()
             self.logger.info("connection open")
@@ -197,8 +197,8 @@ class ServerProtocol(ServerHandshake, Protocol):
             self.logger.debug(
                 "< %s %s %s", request.method, shown_target(request.path), request.protocol
             )
-            for name, value in request.headers.raw_items():
-                self.logger.debug("< %s: %s", name, shown_header(name, value))
+            for header in shown_headers(request.headers.raw_items()):
+                self.logger.debug("< %s: %s", *header)
         if self.arrival is not None:
             try:
                 self.forwarded = self.arrival.read(request.headers)

@@ -383,16 +383,52 @@ async def test_a_token_that_expires_later_leaves_nothing_behind() -> None:
         (["Sec-WebSocket-Protocol: bearer, SECRET, @"], "/"),
         (["Sec-WebSocket-Protocol: bearer, SECRET", "Sec-WebSocket-Key: x"], "/"),
         (["Authorization: Bearer SECRET", "Authorization: Bearer SECRET"], "/"),
+        (["Sec-WebSocket-Protocol: zz7", "Sec-WebSocket-Protocol: SECRET"], "/"),
+        (["Sec-WebSocket-Protocol: a, zz8-SECRET"], "/"),
+        (["X-Api-Key: SECRET", "Referer: https://a.example/?token=SECRET"], "/?a=1;token=SECRET"),
+        # No proper requests.
+        (["Authorization : Bearer SECRET"], "/"),
+        (["Authorization: Bearer \1SECRET"], "/"),
+        (["Authorization:", " Bearer SECRET"], "/"),
+        (["Authorization Bearer SECRET"], "/"),
+        ([], "/?token=SECRET x"),
+        ([], "/\xe9?token=SECRET"),
     ],
 )
 async def test_no_token_is_logged(
     headers: list[str], path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    async with asking(*ALL) as server:
+    others = SubprotocolToken("zz7"), SubprotocolToken("zz8-", joined=True)
+    async with asking(*ALL, *others) as server:
         await ask(server, *headers, path=path)
-    assert "< GET" in caplog.text
+    assert "< GET" in caplog.text or "! no valid HTTP request" in caplog.text
     assert "SECRET" not in caplog.text
+
+
+async def test_no_first_message_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "wirebird.server")
+    seen: list[Any] = []
+
+    class Traced(ServerConnection):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.trace = lambda sent, frame: seen.append(frame.data)
+
+    async with (
+        asking(FirstMessage(), create_connection=Traced) as server,
+        await RawPeer.connect(port_of(server)) as peer,
+    ):
+        await peer.send(request())
+        await peer.head()
+        await peer.send(frame(TEXT, b"SEC", fin=False), frame(0, b"RET"), frame(TEXT, b"abc"))
+        await peer.frame()
+        await peer.frame()
+    assert "SEC" not in caplog.text
+    assert "RET" not in caplog.text
+    assert "< TEXT <hidden> [" in caplog.text
+    assert "< TEXT 'abc'" in caplog.text
+    assert seen  # who traces wants to know all the same
 
 
 async def test_a_client_logs_none_either(caplog: pytest.LogCaptureFixture) -> None:

@@ -57,7 +57,7 @@ async def _first_message(connection: ServerConnection) -> Data | None:
         return None
     finally:
         assert connection._core is not None
-        connection._core.limit_messages(connection._limit_for_known)
+        connection._first_message_came(connection._core)
 
 
 def close_at(

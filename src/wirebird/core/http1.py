@@ -13,6 +13,7 @@ is answered 414, other lines, their number and the head as a whole 431.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import sys
 import warnings
@@ -28,6 +29,7 @@ from ..exceptions import (
 )
 from ..version import version
 from .fields import Headers, check_header
+from .redaction import shown_header, shown_line, shown_target
 from .rules import (
     MAX_BODY_BYTES,
     MAX_HEAD_BYTES,
@@ -176,12 +178,14 @@ class Request(_Message):
         )
         parts = line.split(b" ")
         if len(parts) != 3:
-            raise ValueError(f"invalid request line: {_show(line)}")
+            raise ValueError(f"invalid request line: {_show(line, shown_target)}")
         method, target, protocol = parts
         if not _is_token(method):
             raise ValueError(f"invalid method: {_show(method)}, expected a token")
         if not _is_target(target):
-            raise ValueError(f"invalid request target: {_show(target)}, expected visible ASCII")
+            raise ValueError(
+                f"invalid request target: {_show(target, shown_target)}, expected visible ASCII"
+            )
         if not _is_version(protocol):
             raise ValueError(f"invalid protocol: {_show(protocol)}, expected HTTP/1.1")
         headers = yield from _parse_headers(read_line, MAX_HEAD_BYTES - len(line) - 2)
@@ -345,9 +349,15 @@ def _deprecated_exception(exc: Exception | None, owner: str, protocol: str) -> E
     return exc
 
 
-def _show(data: bytes | bytearray) -> str:
-    """Return bytes of a peer for an error message: escaped, at most some 100 of them."""
-    return ascii(bytes(data[:100]).decode("iso-8859-1")) + ("..." if len(data) > 100 else "")
+def _show(data: bytes | bytearray, hide: Callable[[str], str] = str) -> str:
+    """Return bytes of a peer for an error message: escaped, at most some 100 of them.
+
+    Args:
+        data: of a head.
+        hide: leaves out what is secret in them.
+    """
+    text = hide(bytes(data).decode("iso-8859-1"))
+    return ascii(text[:100]) + ("..." if len(text) > 100 else "")
 
 
 def _read_line(
@@ -357,7 +367,7 @@ def _read_line(
     # RFC 9112, 2.2, lets a parser take LF alone; parsers that differ in it can be played off
     # against each other.
     if not line.endswith(b"\r\n"):
-        raise ValueError(f"line ends with LF alone, expected CRLF: {_show(line)}")
+        raise ValueError(f"line ends with LF alone, expected CRLF: {_show(line, shown_line)}")
     return line[:-2]
 
 
@@ -386,10 +396,13 @@ def _parse_headers(read_line: ReadLine, budget: int) -> Generator[None, None, He
         # A name that is a token also rules out a folded line and a space before the colon.
         # RFC 9112, 5.1 and 5.2.
         if not colon or not _is_token(name):
-            raise ValueError(f"invalid header line: {_show(line)}, expected a token and a colon")
+            raise ValueError(
+                f"invalid header line: {_show(line, shown_line)}, expected a token and a colon"
+            )
         value = value.strip(b" \t")
         if not _is_text(value):
-            raise ValueError(f"invalid value of header {_show(name)}: {_show(value)}")
+            hide = functools.partial(shown_header, name.decode())
+            raise ValueError(f"invalid value of header {_show(name)}: {_show(value, hide)}")
         headers.set_insecure(name.decode(), value.decode("iso-8859-1"))
     raise TooManyHeaders(f"there are more than {MAX_HEADERS} headers")
 

@@ -52,7 +52,7 @@ def _first_message(connection: ServerConnection, timeout_s: float) -> Data | Non
     finally:
         del connection._took_notice
         with connection._lock:
-            core.limit_messages(connection._limit_for_known)
+            connection._first_message_came(core)
             core.settle(monotonic())
             connection._flush()
 

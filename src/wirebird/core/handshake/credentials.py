@@ -26,7 +26,7 @@ from typing import ClassVar
 from ...exceptions import InvalidHeaderFormat, InvalidToken
 from ..headers import build_subprotocol, parse_subprotocol
 from ..http1 import Request
-from ..redaction import hide_parameter
+from ..redaction import hide_parameter, hide_subprotocol
 from ..types import Data, Subprotocol
 
 __all__ = [
@@ -156,6 +156,9 @@ class SubprotocolToken(Source):
     marker: str = "bearer"
     joined: bool = False
     base64url: bool = False
+
+    def __post_init__(self) -> None:
+        hide_subprotocol(self.marker, is_joined=self.joined)
 
     def find(self, request: Request) -> str | None:
         """See ``Source``."""
