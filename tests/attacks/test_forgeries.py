@@ -187,6 +187,25 @@ async def test_strangers_who_say_nothing_are_counted() -> None:
         assert (await peers[2].head()).split()[1] == "429"
 
 
+@KINDS
+@pytest.mark.parametrize("behind", [b"", b"\x16\x03\x01", b"\x16\x03\x01\x40\0" + bytes(50), V1])
+@pytest.mark.parametrize("header", [V1, v2(V4)])
+async def test_between_the_header_and_tls(
+    kind: str, header: bytes, behind: bytes, server_tls: ssl.SSLContext
+) -> None:
+    """Who stops there, or says something else, has no more time than others."""
+    arguments: Any = {"proxy_protocol": True, "ssl": server_tls, "open_timeout": 0.2}
+    async with telling(kind, **arguments) as port:
+        for resets in (False, True):
+            async with await RawPeer.connect(port) as peer:
+                await peer.send(header + behind)
+                if resets:
+                    peer.reset()
+                else:
+                    with contextlib.suppress(ConnectionResetError):
+                        assert b"HTTP" not in await peer.rest()
+
+
 # Pages of others.
 
 

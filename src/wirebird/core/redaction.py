@@ -2,8 +2,8 @@
 
 Logs are kept longer, and read by more people, than connections. What authenticates somebody is
 shown as ``<hidden>``: credentials and cookies; headers, and in a query the values of parameters,
-that by their name may be secrets; among subprotocols the tokens that browsers bring there for want of
-a header. Lines that are shown to say what is wrong with them may hold all that too.
+that by their name may be secrets; among subprotocols the tokens that browsers bring there for want
+of a header. Lines that are shown to say what is wrong with them may hold all that too.
 """
 
 from __future__ import annotations
