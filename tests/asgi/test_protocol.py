@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import pathlib
 import ssl
 from typing import Any
@@ -336,6 +337,25 @@ async def test_limits_and_what_is_counted() -> None:
         assert (stats.opened, stats.open, stats.opening) == (1, 0, 0)
         assert sum(stats.refused.values()) == 1
         assert stats.closed == {1008: 1}
+
+
+async def test_memory_of_all_is_limited() -> None:
+    class Limited(WebSocketProtocol):
+        limits = Limits(memory_bytes=100_000)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await never.wait()
+
+    never = asyncio.Event()
+    async with talking(app, ws=Limited) as (running, ws):
+        (connection,) = running.state.connections
+        await ws.send(os.urandom(150_000))
+        await ws.wait_closed()
+        assert ws.close_code == 1013
+        assert connection.server.stats().limits_exceeded == {"memory": 1}
+        never.set()
 
 
 async def test_origins() -> None:

@@ -26,6 +26,7 @@ from tests.attacks.raw import (
     request,
 )
 
+from wirebird import Instrumentation
 from wirebird.asyncio.server import Server, ServerConnection, serve
 from wirebird.core.limits import Limits
 
@@ -359,3 +360,55 @@ async def test_nobody_comes_in_while_memory_is_short() -> None:
         server.gate.admission.is_out_of_memory = True
         assert (await refused(port_of(server)))[0] == "503"
         assert server.stats().refused == {"memory": 1}
+
+
+async def test_what_comes_before_the_answer_is_held_too() -> None:
+    """Each waits for a hook's answer, with the most that may be sent before it."""
+    limits = Limits(memory_bytes=200_000)
+
+    async def slowly(connection: ServerConnection, _: object) -> None:
+        await never.wait()
+
+    never = asyncio.Event()
+    async with (
+        echo_server(limits=limits, process_request=slowly, open_timeout=None) as server,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        for _ in range(8):
+            peer = await stack.enter_async_context(await RawPeer.connect(port_of(server)))
+            await peer.send(request() + frame(BINARY, bytes(50_000)))
+        await until(server, refused={"memory": 5}, opening=3)
+        assert 0 < server.stats().held_bytes <= 200_000
+        never.set()
+
+
+@pytest.mark.parametrize("is_closed_by_hook", [False, True])
+async def test_who_is_throttled_can_still_be_closed(is_closed_by_hook: bool) -> None:
+    """The debt of a peer does not stand between the two halves of the closing handshake."""
+
+    class Strict(Instrumentation):
+        def limit_exceeded(self, connection: Any, limit: str) -> None:
+            if is_closed_by_hook:
+                connection.close_nowait(4000)
+
+    async def handler(connection: ServerConnection) -> None:
+        await connection.recv()
+        while not server.stats().limits_exceeded:
+            await asyncio.sleep(0)
+        await connection.close(4000)
+
+    arguments: dict[str, Any] = {
+        "limits": Limits(messages=(0.001, 1), over_rate="throttle"),
+        "instrumentation": Strict(),
+        "close_timeout": None,
+    }
+    async with serve(handler, "127.0.0.1", 0, **arguments) as server:
+        async with await opened(port_of(server)) as peer:
+            await peer.send(frame(TEXT, b"x") * 5)
+            assert (await peer.close_frame()).code == 4000
+            await peer.send(frame(TEXT, b"x") * 500)
+            await until(server, open=0)
+            await peer.send(frame(CLOSE, close_payload(4000)))
+            await peer.rest()
+        await until(server, closing=0)
+        assert server.stats().closed == {4000: 1}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.attacks.raw import (
     CLOSE,
+    PONG,
     TEXT,
     RawPeer,
     close_payload,
@@ -201,6 +202,76 @@ async def test_its_errors_do_no_harm(caplog: pytest.LogCaptureFixture) -> None:
                 await peer.rest()
     assert [what[0] for what in notes.told].count("closed") == 2
     assert "instrumentation failed: connection_opened" in caplog.text
+
+
+class Ends(Instrumentation):
+    """Ends the connection as soon as it is told of something.
+
+    Args:
+        event: of which.
+        way: in which.
+    """
+
+    def __init__(self, event: str, way: str) -> None:
+        def end(connection: Any, *_: Any) -> None:
+            if way == "abort":
+                connection.link.abort()
+            else:
+                connection.close_nowait(4000)
+
+        setattr(self, event, end)
+
+
+@pytest.mark.parametrize("way", ["close", "abort"])
+@pytest.mark.parametrize("kind", ["task", "methods"])
+@pytest.mark.parametrize(
+    "event",
+    [
+        *("handshake_began", "connection_opened", "connection_refused", "connection_closed"),
+        *("handler_failed", "limit_exceeded", "latency_measured", "slow_consumer"),
+    ],
+)
+async def test_who_ends_the_connection_from_within(event: str, kind: str, way: str) -> None:
+    """Whatever a hook does, the connection ends once and is counted once."""
+
+    async def failing(connection: ServerConnection) -> None:
+        await connection.ping()
+        async for message in connection:
+            connection.send_nowait(message)
+            if message == "fail":
+                raise ValueError("something")
+
+    class Failing:
+        def on_open(self, connection: Any) -> None:
+            self.connection = connection
+
+        def on_message(self, message: Any) -> None:
+            self.connection.send_nowait(message)
+            if message == "fail":
+                raise ValueError("something")
+
+    notes = Notes()
+    arguments: dict[str, Any] = {
+        "instrumentation": [Ends(event, way), notes],
+        "limits": Limits(messages=(0.001, 3)),
+        "close_timeout": 0.1,
+        "logger": logging.getLogger("wirebird.quiet"),
+    }
+    handler: Any = failing if kind == "task" else Failing
+    async with serve(handler, "127.0.0.1", 0, **arguments) as server:
+        for text in (b"fail", b"flood"):
+            async with await RawPeer.connect(port_of(server)) as peer:
+                await peer.try_send(request())
+                await peer.try_send(frame(PONG, b"x") + frame(TEXT, text) * 9)
+                await peer.rest()
+        while server.stats().opening or server.all_connections:
+            await asyncio.sleep(0)
+        stats = server.stats()
+    assert stats.accepted == 2 == stats.opened + sum(stats.refused.values())
+    assert stats.opened == sum(stats.closed.values())
+    names = [what[0] for what in notes.told]
+    assert names.count("opened") == names.count("closed") == stats.opened
+    assert names.count("refused") == sum(stats.refused.values())
 
 
 @pytest.mark.parametrize("wrong", [5, [object()], Notes, "notes"])

@@ -125,3 +125,43 @@ def test_a_connection_that_is_gone_or_odd() -> None:
     record.websocket = Odd()
     assert json.loads(JsonFormatter().format(record))["connection_id"] == "odd"
     assert LineFormatter("%(connection_id)s %(message)s").format(record) == "odd message"
+
+
+def test_no_other_formatter_leaves_a_text_that_is_not_escaped() -> None:
+    """An exception's text is kept in the record, by whichever handler is first."""
+    log = Log(LineFormatter("RECORD %(message)s"))
+    plain = logging.StreamHandler(io.StringIO())
+    log.logger.handlers.insert(0, plain)
+    try:
+        raise ValueError(FORGED)
+    except ValueError:
+        log.logger.exception("failed")
+    assert all(line.startswith(("RECORD ", "    ")) for line in log.lines)
+    assert FORGED in plain.stream.getvalue()
+    log.logger.handlers.reverse()
+    try:
+        raise ValueError(FORGED)
+    except ValueError:
+        log.logger.exception("failed again")
+    assert plain.stream.getvalue().count(FORGED) == 2, "each has its own"
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+CYCLE: list[Any] = []
+CYCLE.append(CYCLE)
+
+
+@pytest.mark.parametrize(
+    "extra", [{(1, 2): 3}, CYCLE, float("nan"), b"bytes", "\ud800", Unprintable(), [Unprintable()]]
+)
+def test_whatever_is_extra_the_line_is_json(as_json: Log, extra: Any) -> None:
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    as_json.logger.info("hello", extra={"user": extra, "room": {"name": "lobby"}})
+    (line,) = as_json.lines
+    assert json.loads(line, parse_constant=refuse)["event"] == "hello"

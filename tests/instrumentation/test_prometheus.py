@@ -86,6 +86,18 @@ async def test_other_requests_go_to_the_other_hook() -> None:
         assert "wirebird_connections" in (await fetch(server, "/m"))[1]
 
 
+async def test_a_request_with_odd_headers_is_answered() -> None:
+    metrics = Prometheus()
+    async with (
+        echo_server(instrumentation=metrics, process_request=metrics.expose()) as server,
+        await RawPeer.connect(port_of(server)) as peer,
+    ):
+        head = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n"
+        await peer.send(f"{head}Accept: text/plain;q\r\nAccept: ;;q=x,\r\n\r\n".encode())
+        assert (await peer.head()).startswith("HTTP/1.1 200 ")
+        await peer.rest()
+
+
 async def test_what_happens_is_seen() -> None:
     metrics = Prometheus(namespace="ws")
     async with echo_server(instrumentation=metrics) as server:

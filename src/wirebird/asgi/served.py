@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from typing import ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from uvicorn.server import ServerState
 
@@ -63,8 +63,6 @@ class Served(Server):
     def shut_down(self) -> None:
         """Open no more connections."""
         self.is_closing = True
-        if self.gate is not None:
-            self.gate.stop()
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop in which uvicorn runs."""
@@ -73,6 +71,14 @@ class Served(Server):
     def is_serving(self) -> bool:
         """Whether new connections are accepted."""
         return not self.is_closing
+
+    async def drain(self, *_: Any, **__: Any) -> int:
+        """Not possible: uvicorn drains when it is asked to stop.
+
+        Raises:
+            InvalidState: always.
+        """
+        _uvicorn_does()
 
     def close(
         self,

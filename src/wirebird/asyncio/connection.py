@@ -88,9 +88,8 @@ class Connection(ConnectionBase, Endpoint):
     @property
     def held_bytes(self) -> int:
         """What is held for this connection in bytes: unread, in progress, waiting to be sent."""
-        if self._core is None:
-            return 0
-        held = self._core.held_bytes + self.link.buffered_bytes()
+        early = self.protocol.early_bytes if self._core is None else self._core.held_bytes
+        held = early + self.link.buffered_bytes()
         backlog = self._backlog
         return held if backlog is None else held + backlog.held_bytes + backlog.awaited_bytes
 
@@ -238,8 +237,7 @@ class Connection(ConnectionBase, Endpoint):
     def _shed(self) -> None:
         """Give back what is held for a connection, and close it (1013)."""
         core = self._core
-        if core is None:
-            return
+        assert core is not None
         core.shed("memory", "the server is short of memory", now=self.loop.time())
         self._drop_backlog()
         self._flush()

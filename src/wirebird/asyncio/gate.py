@@ -66,6 +66,7 @@ class Gate:
         if refusal is not None:
             self.turn_away(connection, refusal)
             return False
+        self._watch_memory()
         overdue: Any = self.admission.overdue()
         if overdue is not None:
             self.turn_away(
@@ -110,18 +111,19 @@ class Gate:
 
     # Memory
 
-    def watch_memory(self) -> None:
-        """Look now and then at what is held for all connections, from now on."""
+    def _watch_memory(self) -> None:
+        """Look now and then at what is held for all connections, while there are any."""
         if self._budget is not None and self._look is None:
             self._look = self._loop.call_later(_LOOK_S, self._begin_look)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Look no more: all connections are gone."""
         if self._look is not None:
             self._look.cancel()
 
     def _begin_look(self) -> None:
-        self._look_on(iter(self._server._open_connections()), [], 0.0)
+        server = self._server
+        self._look_on(iter([*server.all_connections, *server.opening]), [], 0.0)
 
     def _look_on(
         self,
@@ -141,4 +143,7 @@ class Gate:
         for connection in self._budget.judge(seen):
             connection._shed()
         self.admission.is_out_of_memory = self._budget.is_exceeded
-        self._look = self._loop.call_later(max(_LOOK_S, took_s * _LOOK_SHARE), self._begin_look)
+        self._look = None
+        if seen:
+            wait_s = max(_LOOK_S, took_s * _LOOK_SHARE)
+            self._look = self._loop.call_later(wait_s, self._begin_look)

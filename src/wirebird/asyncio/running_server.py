@@ -97,6 +97,8 @@ class Server:
         totals, held_bytes, dropped = ledger.totals, 0, ledger.messages_dropped
         states = dict.fromkeys(State, 0)
         there_are = self._open_connections()
+        opening = self.opening.difference(there_are)
+        held_bytes += sum(connection.held_bytes for connection in opening)
         for connection in there_are:
             states[connection.state] += 1
             core = connection._core
@@ -106,7 +108,7 @@ class Server:
                 dropped += connection.dropped_messages
         return Stats(
             uptime_s=self.get_loop().time() - self._began_at,
-            opening=len(self.opening.difference(there_are)),
+            opening=len(opening),
             open=states[State.OPEN],
             closing=len(there_are) - states[State.OPEN],
             accepted=ledger.accepted,
@@ -279,8 +281,6 @@ class Server:
     async def _start(self) -> Self:
         if not hasattr(self, "server"):  # `async with await serve(...)` starts it once
             self.server = await self.create_server()
-            if self.gate is not None:
-                self.gate.watch_memory()
             for listening in self.server.sockets:
                 self.logger.info("server listening on %s", get_socket_name(listening))
         return self

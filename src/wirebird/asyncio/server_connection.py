@@ -183,6 +183,17 @@ class ServerConnection(Connection, ServerEndpoint):
         self._respond(answers.refused(self.protocol, refusal))
         self._linger_for(linger_s)
 
+    def _shed(self) -> None:
+        """Give back what is held for a connection; one that is not open yet is cut."""
+        if self._core is not None:
+            super()._shed()
+            return
+        if not self.protocol.eof_sent:
+            self._was_asked = True
+            self._refused_for = "memory"
+            self._note_refused("memory", None)
+        self.link.abort()
+
     def _respond(self, response: Response) -> None:
         self.link.resume()
         self.protocol.configure(now=self.loop.time())

@@ -482,9 +482,12 @@ class Lifecycle:
         self.fail(CloseCode.TRY_AGAIN_LATER, message, now=now, cause=exc)
 
     def _judge_rates(self) -> None:
-        """Fail a connection whose peer exceeds its rates, or let the peer wait."""
+        """Fail a connection whose peer exceeds its rates, or let the peer wait.
+
+        Not while closing: what comes is left out then, up to the Close, and the time is bounded.
+        """
         inbound, meter = self._inbound, self._meter
-        if meter is None or inbound.is_ended:
+        if meter is None or inbound.is_ended or self._halves.public is not State.OPEN:
             return
         exceeded = meter.judge(
             self._now, inbound.message_count, inbound.frame_count, inbound.received_bytes
@@ -492,6 +495,8 @@ class Lifecycle:
         if exceeded is None:
             return
         self._hooks.limit_exceeded(exceeded.limit)
+        if self._halves.public is not State.OPEN:
+            return  # whoever was told has closed it
         if not meter.is_throttling:
             exc = LimitExceeded(exceeded.limit, f"too many {exceeded.limit} a second")
             self.fail(CloseCode.POLICY_VIOLATION, str(exc), now=self._now, cause=exc)

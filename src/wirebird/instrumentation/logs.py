@@ -72,7 +72,13 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[0] is not None:
             shown["exception"] = record.exc_info[0].__name__
             shown["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(shown, default=str)
+        try:
+            return json.dumps(shown, default=_shown, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):  # a key, a cycle, NaN: of a further field
+            for name in self._further:
+                if name in shown:
+                    shown[name] = _shown(shown[name])
+            return json.dumps(shown)
 
 
 class LineFormatter(logging.Formatter):
@@ -91,6 +97,15 @@ class LineFormatter(logging.Formatter):
         super().__init__(fmt, datefmt)
         self._fields = ConnectionFields()
 
+    def format(self, record: logging.LogRecord) -> str:
+        """See ``logging.Formatter``."""
+        # A formatter leaves its text of an exception for the next one, in which ours is escaped.
+        theirs, record.exc_text = record.exc_text, None
+        try:
+            return super().format(record)
+        finally:
+            record.exc_text = theirs
+
     def formatMessage(self, record: logging.LogRecord) -> str:
         """See ``logging.Formatter``."""
         self._fields.filter(record)
@@ -108,6 +123,14 @@ class LineFormatter(logging.Formatter):
 def escaped(text: str) -> str:
     """Show control characters as they are written in Python."""
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def _shown(value: object) -> str:
+    """Return what is no JSON as text."""
+    try:
+        return str(value)
+    except Exception as exc:
+        return f"<{type(value).__name__}, which raises {type(exc).__name__}>"
 
 
 def _fields_of(connection: Any) -> dict[str, Any]:

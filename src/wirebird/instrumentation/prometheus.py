@@ -106,7 +106,7 @@ class Prometheus(Instrumentation):
         return process_request
 
     def _respond(self, connection: ServerConnection, request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        encode, content_type = choose_encoder(", ".join(request.headers.get_all("Accept")))
         response = connection.respond(200, "")
         response.body = encode(self.registry)
         response.replace_header("Content-Type", content_type)
