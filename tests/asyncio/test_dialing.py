@@ -176,6 +176,32 @@ async def test_cancelled_while_two_attempts_go_on(
             await task
 
 
+async def test_cancelled_at_any_turn(
+    silent: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when one attempt has just won, and the other is being given up."""
+    with socket.create_server((FOUR, 0)) as server:
+        async with leaks_nothing():
+            resolves_to(monkeypatch, silent, server.getsockname())
+            has_connected = False
+            turns = 0
+            while not has_connected:
+                task = asyncio.ensure_future(dial("host.example", 80, happy_eyeballs_delay=0))
+                while not (is_begun := len(asyncio.all_tasks()) >= 4) and not task.done():
+                    await asyncio.sleep(0)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                has_connected = not task.cancel()
+                (outcome,) = await asyncio.gather(task, return_exceptions=True)
+                if isinstance(outcome, socket.socket):
+                    outcome.close()
+                else:
+                    assert isinstance(outcome, asyncio.CancelledError)
+                turns += 1
+            assert is_begun
+            assert turns > 2
+
+
 async def test_from_an_address_of_ours() -> None:
     async with echo_server() as server:
         async with connect(uri_of(server), proxy=None, local_addr=("127.0.0.2", 0)) as ws:

@@ -18,7 +18,7 @@ from wirebird.asyncio.client import connect
 from wirebird.asyncio.server import Server, serve
 from wirebird.testing.peer import Peer
 from wirebird.testing.servers import echo
-from wirebird.testing.streams import SocketStream
+from wirebird.testing.streams import Acceptor, SocketStream
 from wirebird.testing.wire import (
     BINARY,
     CLOSE,
@@ -133,31 +133,28 @@ async def raw_server(talk: Callable[[RawPeer], Awaitable[None]]) -> AsyncIterato
 
     What goes wrong in ``talk``, other than the client's going away, is raised at the end.
     """
-    loop = asyncio.get_running_loop()
-    listening = socket.create_server(("127.0.0.1", 0))
-    listening.setblocking(False)
+    async with asyncio.TaskGroup() as tasks:
+        handlers: list[asyncio.Task[None]] = []
 
-    async def handle(sock: socket.socket) -> None:
-        async with RawPeer(sock) as peer:
+        async def handle(peer: RawPeer) -> None:
             with contextlib.suppress(OSError, EOFError):
                 await talk(peer)
 
-    async with asyncio.TaskGroup() as tasks:
+        def begin(sock: socket.socket) -> None:
+            peer = RawPeer(sock)
+            handler = tasks.create_task(handle(peer))
+            # Not at the end of ``handle``, which never begins if it is cancelled before.
+            handler.add_done_callback(lambda _: peer.close())
+            handlers.append(handler)
 
-        async def accept() -> None:
-            while True:
-                sock, _ = await loop.sock_accept(listening)
-                handlers.append(tasks.create_task(handle(sock)))
-
-        handlers: list[asyncio.Task[None]] = []
-        accepting = tasks.create_task(accept())
-        try:
-            yield f"ws://127.0.0.1:{listening.getsockname()[1]}/"
-        finally:
-            accepting.cancel()
-            for handler in handlers:
-                handler.cancel()
-            listening.close()
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            acceptor = Acceptor(listening, begin)
+            try:
+                yield f"ws://127.0.0.1:{listening.getsockname()[1]}/"
+            finally:
+                acceptor.stop()
+                for handler in handlers:
+                    handler.cancel()
 
 
 # What is measured.

@@ -25,7 +25,9 @@ from tests.attacks.raw import (
 )
 
 from wirebird.asyncio.server import ServerConnection, broadcast, serve
+from wirebird.core.rules import State
 from wirebird.exceptions import ConnectionClosed, ConnectionClosedError
+from wirebird.testing import FakeClock
 
 # A kernel's receive buffer that is soon full.
 SMALL = 4096
@@ -295,20 +297,20 @@ async def test_a_client_that_vanishes_is_given_up() -> None:
         assert (await peer.close_frame()).code == 1011
 
 
-async def test_any_byte_is_a_sign_of_life() -> None:
-    """A client that is slow to answer, but sends, is not given up."""
+async def test_any_byte_is_a_sign_of_life(fake_clock: FakeClock) -> None:
+    """A client that is slow to answer, but sends, is not given up; one that stops to send is."""
     async with (
-        serve(silent, "127.0.0.1", 0, ping_interval=0.05, ping_timeout=0.1) as server,
+        serve(silent, "127.0.0.1", 0, ping_interval=5, ping_timeout=10) as server,
         await opened(port_of(server)) as peer,
     ):
-        loop = asyncio.get_running_loop()
-        end = loop.time() + 0.5
-        for byte in frame(TEXT, bytes(100)):
+        for byte in frame(TEXT, bytes(100))[:50]:
             await peer.send(bytes([byte]))
-            await asyncio.sleep(0.01)
-            if loop.time() > end:
-                break
+            await fake_clock.advance(1)
         assert len(server.connections) == 1
+        (connection,) = server.connections
+        assert connection.state is State.OPEN
+        await fake_clock.advance(15)
+        assert connection.state is not State.OPEN
 
 
 async def test_a_client_that_half_closes() -> None:

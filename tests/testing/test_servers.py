@@ -186,3 +186,19 @@ def test_the_thread_does_not_wait_for_itself() -> None:
         sock.sendall(request())
         while sock.recv(1000):
             pass
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_script_that_is_stopped_before_it_began_leaves_no_socket(turns: int) -> None:
+    """Whatever turn the end comes in, from the client's first byte of TCP on."""
+
+    async def script(peer: Peer) -> None:
+        await peer.stall()
+
+    with pytest.raises(KeyError):
+        async with ScriptedServer(script) as server:
+            with socket.create_connection((server.host, server.port)):
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            raise KeyError
+    gc.collect()  # a socket that nobody closed is a warning, and so a failure

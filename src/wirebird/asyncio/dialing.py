@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
 
 from ..dialing import ATTEMPT_DELAY_S, AddressInfo, doing, failure, interleaved
 
@@ -95,16 +94,22 @@ async def _race(
                 errors.append((info, exc))
         raise failure(errors, all_errors=all_errors)
     finally:
-        await _give_up(list(attempts))
+        _give_up(list(attempts))
 
 
-async def _give_up(attempts: list[asyncio.Task[Any]]) -> None:
-    """End attempts that are no longer wanted; one may have got its connection meanwhile."""
+def _give_up(attempts: list[asyncio.Task[socket.socket]]) -> None:
+    """End attempts that are no longer wanted; one may have got its connection meanwhile.
+
+    Nothing is awaited: who is cancelled here would lose the connection of the one that has won.
+    """
     for attempt in attempts:
         attempt.cancel()
-    for outcome in await asyncio.gather(*attempts, return_exceptions=True):
-        if isinstance(outcome, socket.socket):
-            outcome.close()
+        attempt.add_done_callback(_close_outcome)
+
+
+def _close_outcome(attempt: asyncio.Task[socket.socket]) -> None:
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().close()
 
 
 async def _connect(info: AddressInfo, local_infos: list[AddressInfo] | None) -> socket.socket:

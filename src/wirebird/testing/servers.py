@@ -20,7 +20,7 @@ from .network import MemoryListener, MemoryNetwork
 from .peer import Peer
 from .pipes import Wire
 from .running import Runs
-from .streams import MemoryStream, SocketStream, Stream
+from .streams import Acceptor, MemoryStream, SocketStream, Stream
 
 __all__ = ["LocalServer", "ScriptedServer", "echo"]
 
@@ -149,7 +149,7 @@ class ScriptedServer(Runs):
         self.port = port if port is not None else 0 if network is None else 80
         """Where it listens."""
         self._listening: socket.socket | MemoryListener
-        self._accepting: asyncio.Task[None] | None = None
+        self._acceptor: Acceptor | None = None
         self._scripts: dict[asyncio.Task[None], Peer] = {}
 
     @property
@@ -163,13 +163,12 @@ class ScriptedServer(Runs):
             await self._listening.start_serving()
             return
         self._listening = listening = socket.create_server((self.host, self.port))
-        listening.setblocking(False)
         self.port = listening.getsockname()[1]
-        self._accepting = asyncio.get_running_loop().create_task(self._accept(listening))
+        self._acceptor = Acceptor(listening, lambda sock: self._begin(SocketStream(sock)))
 
     async def _close(self, *, is_failing: bool) -> None:
-        if self._accepting is not None:
-            self._accepting.cancel()
+        if self._acceptor is not None:
+            self._acceptor.stop()
         self._listening.close()
         scripts = set(self._scripts)
         for task, peer in self._scripts.items():
@@ -186,19 +185,14 @@ class ScriptedServer(Runs):
                 )
                 task.cancel()
             await asyncio.wait(scripts)
-        if self._accepting is not None:
-            await asyncio.wait([self._accepting])
 
     def _begin(self, stream: Stream) -> None:
         peer = Peer(stream, "server", deadline=self._deadline, answers_pings=self._answers_pings)
         task = asyncio.get_running_loop().create_task(self._play(peer))
         self._scripts[task] = peer
+        # A task that is cancelled before its first step closes nothing.
+        task.add_done_callback(lambda _: stream.close())
         task.add_done_callback(self._scripts.pop)
-
-    async def _accept(self, listening: socket.socket) -> None:
-        while True:
-            sock, _ = await asyncio.get_running_loop().sock_accept(listening)
-            self._begin(SocketStream(sock))
 
     def _accept_wire(self, wire: Wire, extra: dict[str, Any]) -> None:
         self._begin(MemoryStream(wire.to_server, wire.to_client))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from typing import Protocol
 
 from .pipes import Pipe
 
-__all__ = ["MemoryStream", "SocketStream", "Stream"]
+__all__ = ["Acceptor", "MemoryStream", "SocketStream", "Stream"]
 
 _READ_BYTES = 64 * 1024
 
@@ -137,3 +138,44 @@ class MemoryStream:
                 self._outgoing.reset()
             else:
                 self._outgoing.end()
+
+
+class Acceptor:
+    """Takes each connection that comes to a socket, until it is stopped; none is lost between.
+
+    A task in ``sock_accept`` loses one that came in the very turn in which it is cancelled.
+
+    Args:
+        listening: not closed here.
+        begin: called with the socket of each connection, which it has to close.
+    """
+
+    def __init__(self, listening: socket.socket, begin: Callable[[socket.socket], object]) -> None:
+        listening.setblocking(False)
+        self._listening = listening
+        self._begin = begin
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = None
+        try:
+            self._loop.add_reader(listening, self._accept)
+        except NotImplementedError:  # a proactor has no other way
+            self._task = self._loop.create_task(self._accept_each())
+
+    def stop(self) -> None:
+        """Take no more; to be called before the socket is closed."""
+        if self._task is not None:
+            self._task.cancel()
+        else:
+            self._loop.remove_reader(self._listening)
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listening.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return  # who came has gone again
+        self._begin(sock)
+
+    async def _accept_each(self) -> None:
+        while True:
+            sock, _ = await self._loop.sock_accept(self._listening)
+            self._begin(sock)
