@@ -183,3 +183,17 @@ async def test_nothing_is_read_ahead() -> None:
         for _ in range(200):
             assert await info.readable.read() == bytes(2**16)
         connection.transport.abort()
+
+
+async def test_a_signal_keeps_no_stream_that_is_open_or_over() -> None:
+    controller = AbortController()
+    async with serving() as base, peers() as raw:
+        stream = WebSocketStream(base + "/echo", signal=controller.signal, proxy=None)
+        await stream.opened
+        refused = WebSocketStream(raw + "/404", signal=controller.signal, proxy=None)
+        with pytest.raises(WebSocketError):
+            await refused.closed
+        await asyncio.sleep(0)
+        assert not controller.signal._steps
+        stream.close()
+        await stream.closed

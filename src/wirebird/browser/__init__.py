@@ -6,6 +6,7 @@ of ``wirebird.asyncio.client``.
 
     websocket.py  WebSocket; read this first
     stream.py     WebSocketStream
+    connecting.py how both connect
     events.py     Event, EventTarget, AbortSignal
     data.py       Blob and ArrayBuffer, as bytes
     url.py        URLs as browsers read them

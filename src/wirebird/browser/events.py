@@ -300,22 +300,27 @@ class AbortSignal(EventTarget):
         super().__init__()
         self.aborted = False
         self.reason: Any = None
-        self._steps: list[Callable[[], None]] = []
+        self._steps: dict[Callable[[], None], None] = {}  # in order
 
     def throwIfAborted(self) -> None:
         """Raise the reason, if it is aborted."""
         if self.aborted:
             raise self.reason
 
-    def _add(self, step: Callable[[], None]) -> None:
-        self._steps.append(step)
+    def _add(self, step: Callable[[], None]) -> Callable[[], None]:
+        self._steps[step] = None
+        return step
+
+    def _remove_step(self, step: Callable[[], None]) -> None:
+        """Forget a step that is not wanted any more: a signal may live longer than that."""
+        self._steps.pop(step, None)
 
     def _abort(self, reason: Any) -> None:
         if self.aborted:
             return
         self.aborted = True
         self.reason = reason
-        steps, self._steps = self._steps, []
+        steps, self._steps = self._steps, {}
         for step in steps:
             step()
         event = Event("abort")

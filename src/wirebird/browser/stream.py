@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 from ..core.types import BytesLike, Subprotocol
 from ..exceptions import ConnectionClosed
 from .closing import checked_close
+from .connecting import Connecting, Connection, checked_protocols, connected, prepared
 from .data import scalar_values
 from .errors import DOMException
 from .events import AbortSignal
 from .url import websocket_url
-from .websocket import Connection, checked_protocols, connected, flushed, start_closing
+from .websocket import flushed, start_closing
 
 __all__ = [
     "ReadableStream",
@@ -89,6 +90,7 @@ class WebSocketStream:
 
     Raises:
         DOMException: SyntaxError: the URL or a subprotocol cannot be used, or comes twice.
+        TypeError, ValueError: an option cannot work.
         BaseException: the reason of a signal that is aborted already.
     """
 
@@ -106,14 +108,16 @@ class WebSocketStream:
         if signal is not None:
             signal.throwIfAborted()
         loop = asyncio.get_running_loop()
+        connecting = prepared(self._url, names, options)
         self._opened: asyncio.Future[WebSocketOpenInfo] = loop.create_future()
         self._closed: asyncio.Future[WebSocketCloseInfo] = loop.create_future()
         self._connection: Connection | None = None
         self._why: BaseException | None = None  # connecting is given up
-        self._running = loop.create_task(self._run(names, options))
+        self._running = loop.create_task(self._run(connecting, names))
         self._running.add_done_callback(self._has_run)
         if signal is not None:
-            signal._add(lambda: self._give_up(signal.reason))
+            step = signal._add(lambda: self._give_up(signal.reason))
+            self._opened.add_done_callback(lambda _: signal._remove_step(step))
 
     @property
     def url(self) -> str:
@@ -160,9 +164,9 @@ class WebSocketStream:
             self._why = why
             self._running.cancel()
 
-    async def _run(self, protocols: list[Subprotocol], options: dict[str, Any]) -> None:
+    async def _run(self, connecting: Connecting, protocols: list[Subprotocol]) -> None:
         try:
-            connection = await connected(self._url, protocols, options)
+            connection = await connected(connecting, protocols)
         except Exception as exc:
             error = WebSocketError("it could not connect")
             error.__cause__ = exc

@@ -11,25 +11,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from array import array
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
-from ..asyncio.client import ClientConnection, connect
+from ..asyncio.client import ClientConnection
 from ..core.rules import CloseCode
-from ..core.types import BytesLike, Subprotocol
-from ..exceptions import ConnectionClosed, ProtocolError, WebSocketException
+from ..core.types import BytesLike
+from ..exceptions import ConnectionClosed, WebSocketException
 from .closing import checked_close
+from .connecting import Connecting, checked_protocols, connected, prepared
 from .data import ArrayBuffer, Blob, scalar_values
 from .errors import DOMException
 from .events import CloseEvent, Event, EventHandler, EventTarget, MessageEvent
-from .url import origin_of, strict_url, websocket_url
+from .url import origin_of, websocket_url
 
 __all__ = ["WebSocket"]
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BATCH_BYTES = 64 * 1024  # go to the kernel together
 _logger = logging.getLogger("wirebird.client")
 
@@ -48,6 +47,7 @@ class WebSocket(EventTarget):
 
     Raises:
         DOMException: SyntaxError: the URL or a subprotocol cannot be used, or comes twice.
+        TypeError, ValueError: an option cannot work.
         RuntimeError: no loop is running.
     """
 
@@ -73,13 +73,14 @@ class WebSocket(EventTarget):
         self._url = websocket_url(url, base)
         self._protocols = checked_protocols(protocols)
         self._loop = asyncio.get_running_loop()
+        connecting = prepared(self._url, self._protocols, options)
         self._ready_state = self.CONNECTING
         self._binary_type = "blob"
         self._buffered_amount = 0
         self._unsent: deque[str | BytesLike | tuple[int | None, str]] = deque()
         self._sending: asyncio.Task[None] | None = None
         self._connection: ClientConnection | None = None
-        self._running = self._loop.create_task(self._run(options))
+        self._running = self._loop.create_task(self._run(connecting))
         self._running.add_done_callback(self._has_run)
 
     # What there is to know
@@ -211,10 +212,10 @@ class WebSocket(EventTarget):
 
     # Connecting and receiving
 
-    async def _run(self, options: dict[str, Any]) -> None:
+    async def _run(self, connecting: Connecting) -> None:
         """Go from connecting to the end."""
         try:
-            connection = await connected(self._url, self._protocols, options)
+            connection = await connected(connecting, self._protocols)
         except Exception as exc:
             _logger.info("%s could not connect: %s", self._url, exc)
             self._end(has_failed=True)
@@ -299,52 +300,6 @@ def _copied(data: Any) -> bytes:
         raise TypeError(f"data must be str or bytes-like, not {type(data).__name__}") from None
 
 
-class Connection(ClientConnection):
-    """A client's connection that says when its reader has reached the end."""
-
-    _user: Any = None
-
-    def wanted_by(self, user: Any) -> None:
-        """Take whom to tell: it has a method ``_peer_is_done``."""
-        self._user = user
-
-    async def _raise_at_end(self, exc: ConnectionClosed) -> Any:
-        if self._user is not None:
-            self._user._peer_is_done()
-        return await super()._raise_at_end(exc)
-
-
-class _Connect(connect):
-    """Connects as browsers do: a redirect is a failure. WebSockets Standard, 2.1."""
-
-    def _redirect(self, exc: Any) -> None:
-        raise exc
-
-
-async def connected(url: str, protocols: list[Subprotocol], options: dict[str, Any]) -> Connection:
-    """Return a connection that is open.
-
-    ``send`` waits until the kernel has the whole message: what is counted as not sent is exact.
-
-    Args:
-        url: as ``websocket_url`` returns it.
-        protocols: to offer.
-        options: arguments of ``connect``.
-
-    Raises:
-        ProtocolError: the server has chosen none of the protocols.
-        Exception: as ``connect``.
-    """
-    arguments = {"write_limit": 0, "create_connection": Connection, **options}
-    connecting = _Connect(strict_url(url), subprotocols=protocols or None, **arguments)
-    connection = cast(Connection, await connecting)
-    if protocols and connection.subprotocol is None:
-        # RFC 6455 allows it, the WebSockets Standard does not (2.1).
-        connection.transport.abort()
-        raise ProtocolError("the server has chosen none of the subprotocols")
-    return connection
-
-
 async def flushed(connection: ClientConnection) -> None:
     """Wait until the kernel has all that was sent.
 
@@ -370,18 +325,3 @@ def has_violated(exc: ConnectionClosed) -> bool:
     if isinstance(cause, TimeoutError):  # no answer to a ping, or only none to our Close
         return sent is not None and sent.code == CloseCode.INTERNAL_ERROR
     return isinstance(cause, (WebSocketException, UnicodeDecodeError))
-
-
-def checked_protocols(protocols: str | Iterable[str]) -> list[Subprotocol]:
-    """Return subprotocols as a list.
-
-    Raises:
-        DOMException: SyntaxError: one is no token (RFC 6455, 4.1), or comes twice.
-    """
-    names = [protocols] if isinstance(protocols, str) else [str(name) for name in protocols]
-    for name in names:
-        if not _TOKEN.fullmatch(name):
-            raise DOMException(f"{name!r} cannot be the name of a subprotocol", "SyntaxError")
-    if len(set(names)) < len(names):
-        raise DOMException("a subprotocol comes twice", "SyntaxError")
-    return [Subprotocol(name) for name in names]
