@@ -197,3 +197,64 @@ async def test_a_signal_keeps_no_stream_that_is_open_or_over() -> None:
         assert not controller.signal._steps
         stream.close()
         await stream.closed
+
+
+async def test_readers_and_writers_lock_their_streams() -> None:
+    async with serving() as base:
+        stream = WebSocketStream(base + "/echo", proxy=None)
+        info = await stream.opened
+        readable, writable = info.readable, info.writable
+        reader, writer = readable.getReader(), writable.getWriter()
+        assert readable.locked
+        assert writable.locked
+        for refused in (readable.getReader, writable.getWriter):
+            with pytest.raises(TypeError):
+                refused()
+        for locked in (
+            *(readable.read(), readable.cancel(), anext(aiter(readable))),
+            *(writable.write("x"), writable.close(), writable.abort()),
+        ):
+            with pytest.raises(TypeError, match="has this stream"):
+                await locked
+        waiting = asyncio.create_task(reader.read())
+        await asyncio.sleep(0)
+        with pytest.raises(TypeError):
+            reader.releaseLock()
+        await writer.ready
+        await writer.write("hello")
+        assert await waiting == ("hello", False)
+        for lock, method in ((reader, reader.read), (writer, writer.close)):
+            lock.releaseLock()
+            lock.releaseLock()
+            with pytest.raises(TypeError, match="released"):
+                await method()
+        with pytest.raises(TypeError, match="released"):
+            _ = writer.ready
+        assert not readable.locked
+        assert not writable.locked
+        await writable.getWriter().abort(WebSocketError(closeCode=3000))
+        assert await readable.getReader().read() == (None, True)
+        writable._writer = None
+        late = writable.getWriter()
+        with pytest.raises(DOMException):
+            await late.ready
+        with pytest.raises(DOMException):
+            await late.write("late")
+        assert (await stream.closed).closeCode == 3000
+
+
+async def test_ready_waits_for_backpressure_and_fails_with_the_connection() -> None:
+    async with peers() as raw:
+        stream = WebSocketStream(raw + "/no-reader", proxy=None, compression=None)
+        info = await stream.opened
+        writer = info.writable.getWriter()
+        writing = asyncio.create_task(writer.write(bytes(2**26)))
+        await asyncio.sleep(0)
+        ready = writer.ready
+        await asyncio.sleep(0)
+        assert not ready.done()
+        assert stream._connection is not None
+        stream._connection.transport.abort()
+        for lost in (ready, writing):
+            with pytest.raises(WebSocketError):
+                await lost

@@ -6,6 +6,7 @@ of ``wirebird.asyncio.client``.
 
     websocket.py  WebSocket; read this first
     stream.py     WebSocketStream
+    locks.py      readers and writers of its streams
     connecting.py how both connect
     events.py     Event, EventTarget, AbortSignal
     data.py       Blob and ArrayBuffer, as bytes

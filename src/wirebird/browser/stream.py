@@ -8,9 +8,11 @@ beside what the client's marks allow (``max_queue``), and a write ends when the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from ..core.rules import State
 from ..core.types import BytesLike, Subprotocol
 from ..exceptions import ConnectionClosed
 from .closing import checked_close
@@ -18,6 +20,7 @@ from .connecting import Connecting, Connection, checked_protocols, connected, pr
 from .data import scalar_values
 from .errors import DOMException
 from .events import AbortSignal
+from .locks import ReadableStreamDefaultReader, WritableStreamDefaultWriter
 from .url import websocket_url
 from .websocket import flushed, start_closing
 
@@ -217,6 +220,22 @@ class ReadableStream:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._reader: ReadableStreamDefaultReader | None = None
+
+    @property
+    def locked(self) -> bool:
+        """Whether a reader has it."""
+        return self._reader is not None
+
+    def getReader(self) -> ReadableStreamDefaultReader:
+        """Lock it, and return who reads it from now on.
+
+        Raises:
+            TypeError: it is locked.
+        """
+        self._check()
+        self._reader = ReadableStreamDefaultReader(self)
+        return self._reader
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         """Receive messages until the connection is closed.
@@ -236,7 +255,12 @@ class ReadableStream:
         Raises:
             WebSocketError: there was none.
             ConcurrencyError: another task is reading.
+            TypeError: it is locked.
         """
+        self._check()
+        return await self._read()
+
+    async def _read(self) -> str | bytes | None:
         try:
             return await self._connection.recv()
         except ConnectionClosed as exc:
@@ -249,7 +273,18 @@ class ReadableStream:
 
         Args:
             reason: a WebSocketError says with which code and reason.
+
+        Raises:
+            TypeError: it is locked.
         """
+        self._check()
+        await self._cancel(reason)
+
+    def _check(self) -> None:
+        if self.locked:
+            raise TypeError("a reader has this stream")
+
+    async def _cancel(self, reason: object) -> None:
         await _close_for(self._connection, reason)
 
 
@@ -258,6 +293,22 @@ class WritableStream:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._writer: WritableStreamDefaultWriter | None = None
+
+    @property
+    def locked(self) -> bool:
+        """Whether a writer has it."""
+        return self._writer is not None
+
+    def getWriter(self) -> WritableStreamDefaultWriter:
+        """Lock it, and return who writes it from now on.
+
+        Raises:
+            TypeError: it is locked.
+        """
+        self._check()
+        self._writer = WritableStreamDefaultWriter(self)
+        return self._writer
 
     async def write(self, chunk: str | BytesLike) -> None:
         """Send a message, and wait until the kernel has it.
@@ -268,27 +319,59 @@ class WritableStream:
         Raises:
             DOMException: InvalidStateError: the connection is closing, or closed.
             WebSocketError: it was lost.
-            TypeError: it is neither str nor bytes-like.
+            TypeError: it is neither str nor bytes-like; or the stream is locked.
         """
-        connection = self._connection
+        self._check()
+        await self._write(chunk)
+
+    async def _write(self, chunk: str | BytesLike) -> None:
+        with self._raising_by_name():
+            await self._connection.send(scalar_values(chunk) if isinstance(chunk, str) else chunk)
+            await flushed(self._connection)
+
+    async def _flush(self) -> None:
+        with self._raising_by_name():
+            core = self._connection._core
+            if core is not None and self._connection.state is not State.OPEN:
+                raise core.close_exc
+            await flushed(self._connection)
+
+    @contextlib.contextmanager
+    def _raising_by_name(self) -> Iterator[None]:
+        """Raise the errors of the Web for a connection that is closed, or lost."""
         try:
-            await connection.send(scalar_values(chunk) if isinstance(chunk, str) else chunk)
-            await flushed(connection)
+            yield
         except ConnectionClosed as exc:
             if exc.rcvd is None or exc.sent is None:
                 raise _error_of(exc) from exc
             raise DOMException("the connection is closed", "InvalidStateError") from exc
 
     async def close(self) -> None:
-        """Close the connection, behind what was written."""
-        await _close_for(self._connection, None)
+        """Close the connection, behind what was written.
+
+        Raises:
+            TypeError: it is locked.
+        """
+        self._check()
+        await self._close(None)
 
     async def abort(self, reason: object = None) -> None:
         """Write no more, and close the connection.
 
         Args:
             reason: a WebSocketError says with which code and reason.
+
+        Raises:
+            TypeError: it is locked.
         """
+        self._check()
+        await self._close(reason)
+
+    def _check(self) -> None:
+        if self.locked:
+            raise TypeError("a writer has this stream")
+
+    async def _close(self, reason: object) -> None:
         await _close_for(self._connection, reason)
 
 
