@@ -20,6 +20,7 @@ from wirebird.asgi import WebSocketProtocol
 from wirebird.asyncio.client import connect, unix_connect
 from wirebird.core.limits import Limits
 from wirebird.exceptions import ConnectionClosedError, InvalidStatus
+from wirebird.testing import FakeClock
 from wirebird.typing import Origin
 
 
@@ -159,7 +160,7 @@ async def test_compression_can_be_turned_off() -> None:
             assert await ws.recv() == "a" * 1000
 
 
-async def test_pings() -> None:
+async def test_pings(fake_clock: FakeClock) -> None:
     codes = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -167,7 +168,7 @@ async def test_pings() -> None:
         await send({"type": "websocket.accept"})
         codes.append(await receive())
 
-    async with serving(app, ws_ping_interval=0.01, ws_ping_timeout=0.05) as running:
+    async with serving(app, ws_ping_interval=20, ws_ping_timeout=15) as running:
         async with await opened(running.port) as peer:
             ping = await peer.frame()
             assert ping.opcode == PING

@@ -31,6 +31,7 @@ from wirebird.exceptions import (
     InvalidProxyStatus,
     ProxyError,
 )
+from wirebird.testing import FakeClock
 
 Reader: TypeAlias = asyncio.StreamReader
 Writer: TypeAlias = asyncio.StreamWriter
@@ -79,9 +80,9 @@ async def expect(error: type[Exception], port: int, scheme: str = "http", **kwar
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks4a", "socks5h"])
-async def test_it_says_nothing(scheme: str) -> None:
+async def test_it_says_nothing(fake_clock: FakeClock, scheme: str) -> None:
     async with proxy(stall) as port, leaks_nothing():
-        exc = await expect(TimeoutError, port, scheme, open_timeout=0.3)
+        exc = await expect(TimeoutError, port, scheme)
         assert exc.__notes__ == [f"while asking the proxy 127.0.0.1, port {port}"]
 
 
@@ -170,7 +171,9 @@ async def test_a_tunnel_to_somebody_else(
         assert process_exception(caught.value) is None  # as any OSError; certificates are renewed
 
 
-async def test_a_tunnel_in_which_tls_stalls(client_tls: ssl.SSLContext) -> None:
+async def test_a_tunnel_in_which_tls_stalls(
+    fake_clock: FakeClock, client_tls: ssl.SSLContext
+) -> None:
     async def behave(reader: Reader, writer: Writer) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(OK)
@@ -178,9 +181,7 @@ async def test_a_tunnel_in_which_tls_stalls(client_tls: ssl.SSLContext) -> None:
 
     async with proxy(behave) as port, leaks_nothing():
         with pytest.raises(TimeoutError) as caught:
-            await connect(
-                "wss://x/", proxy=f"http://127.0.0.1:{port}", ssl=client_tls, open_timeout=0.3
-            )
+            await connect("wss://x/", proxy=f"http://127.0.0.1:{port}", ssl=client_tls)
         assert caught.value.__notes__ == ["while doing TLS with x"]
 
 
@@ -191,9 +192,11 @@ async def test_a_proxy_that_cannot_show_who_it_is(server_tls: ssl.SSLContext) ->
         assert exc.__notes__ == ["while doing TLS with the proxy 127.0.0.1"]
 
 
-async def test_a_proxy_with_tls_that_stalls(client_tls: ssl.SSLContext) -> None:
+async def test_a_proxy_with_tls_that_stalls(
+    fake_clock: FakeClock, client_tls: ssl.SSLContext
+) -> None:
     async with proxy(stall) as port, leaks_nothing():
-        exc = await expect(TimeoutError, port, "https", open_timeout=0.3, proxy_ssl=client_tls)
+        exc = await expect(TimeoutError, port, "https", proxy_ssl=client_tls)
         assert exc.__notes__ == ["while doing TLS with the proxy 127.0.0.1"]
 
 

@@ -29,6 +29,7 @@ from wirebird.asyncio.client import connect
 from wirebird.asyncio.server import ServerConnection, serve
 from wirebird.core.totals import Totals
 from wirebird.exceptions import ConnectionClosed, InvalidStatus
+from wirebird.testing import FakeClock
 
 
 class Notes(Instrumentation):
@@ -124,14 +125,14 @@ async def test_a_server_that_is_none() -> None:
             assert ours.told == [("began", "/"), ("refused", reason, None)]
 
 
-async def test_a_server_that_says_nothing() -> None:
+async def test_a_server_that_says_nothing(fake_clock: FakeClock) -> None:
     async def talk(peer: RawPeer) -> None:
         await peer.rest()
 
     ours = Notes()
     async with raw_server(talk) as uri:
         with pytest.raises(TimeoutError):
-            async with connect(uri, proxy=None, instrumentation=ours, open_timeout=0.05):
+            async with connect(uri, proxy=None, instrumentation=ours):
                 pass
     assert ours.told == [("began", "/"), ("refused", "timeout", None)]
 
