@@ -142,22 +142,25 @@ async def failing(connection: ServerConnection) -> None:
     raise ValueError("something")
 
 
-async def test_handlers_that_fail_and_limits_that_are_exceeded() -> None:
+async def test_handlers_that_fail() -> None:
     notes = Notes()
-    arguments: dict[str, Any] = {"instrumentation": notes, "limits": Limits(messages=(1, 2))}
-    async with serve(failing, "127.0.0.1", 0, **arguments) as server:
+    async with serve(failing, "127.0.0.1", 0, instrumentation=notes) as server:
         async with await opened(port_of(server)) as peer:
             await peer.send(frame(TEXT, b"x"))
             assert (await peer.frame()).code == 1011
             await peer.send(frame(CLOSE, close_payload(1011)))
             await notes.until("began", "opened", "failed", "closed")
         assert notes.told[2] == ("failed", "something")
-        notes.told.clear()
+
+
+async def test_limits_that_are_exceeded() -> None:
+    notes = Notes()
+    async with echo_server(instrumentation=notes, limits=Limits(messages=(1, 2))) as server:
         async with await opened(port_of(server)) as peer:
             await peer.send(frame(TEXT, b"x") * 3)
-            await peer.close_frame()
-        while ("limit", "messages") not in notes.told:
-            await asyncio.sleep(0.001)
+            assert [(await peer.frame()).opcode for _ in range(3)] == [TEXT] * 3
+            assert (await peer.frame()).code == 1008
+        assert ("limit", "messages") in notes.told
 
 
 async def test_slow_consumers() -> None:

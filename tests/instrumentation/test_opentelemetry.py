@@ -88,6 +88,21 @@ async def test_one_trace_from_the_clients_user_to_the_servers_connection() -> No
     assert not any("secret" in str(facts(span)) for span in spans)
 
 
+async def test_behind_a_proxy_the_client_is_who_the_proxy_says() -> None:
+    traced = Traced()
+    told = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
+    async with echo_server(
+        instrumentation=traced.instrumentation, trusted_proxies=["127.0.0.1"]
+    ) as server:
+        async with connect(uri_of(server), proxy=None, additional_headers=told):
+            pass
+        spans = await traced.spans(2)
+    seen = next(facts(span) for span in spans if span.kind is SpanKind.SERVER)
+    assert seen["client.address"] == "192.0.2.7"
+    assert seen["url.scheme"] == "wss"
+    assert "client.port" not in seen
+
+
 async def test_refusals_are_spans_too() -> None:
     traced = Traced()
     arguments: dict[str, Any] = {"instrumentation": traced.instrumentation}

@@ -138,10 +138,13 @@ def _attributes(connection: Any, request: Request) -> Iterator[tuple[str, str | 
     yield "http.request.method", "GET"
     yield "network.protocol.name", "websocket"
     yield "url.path", request.path.partition("?")[0]
-    yield "url.scheme", "ws" if connection.transport.get_extra_info("sslcontext") is None else "wss"
-    address = connection.remote_address
+    if connection.protocol.side is Role.SERVER:
+        end, address, scheme = "client", connection.client, connection.scheme  # behind proxies too
+    else:
+        end, address = "server", connection.remote_address
+        scheme = "ws" if connection.transport.get_extra_info("sslcontext") is None else "wss"
+    yield "url.scheme", scheme
     if isinstance(address, tuple) and len(address) >= 2:
-        is_server = connection.protocol.side is Role.SERVER
-        name = "client" if is_server else "server"
-        yield f"{name}.address", str(address[0])
-        yield f"{name}.port", int(address[1])
+        yield f"{end}.address", str(address[0])
+        if address[1] is not None:
+            yield f"{end}.port", int(address[1])
