@@ -149,7 +149,7 @@ async def test_handlers_that_fail() -> None:
             await peer.send(frame(TEXT, b"x"))
             assert (await peer.frame()).code == 1011
             await peer.send(frame(CLOSE, close_payload(1011)))
-            await notes.until("began", "opened", "failed", "closed")
+        await notes.until("began", "opened", "failed", "closed")
         assert notes.told[2] == ("failed", "something")
 
 
