@@ -359,6 +359,16 @@ async def test_memory_of_all_is_limited() -> None:
         never.set()
 
 
+async def test_a_request_that_no_scope_can_tell_of_leaves_nothing() -> None:
+    """uvicorn takes any root path, and ASGI's is ASCII."""
+    with logged() as log:
+        async with serving(plain_echo, root_path="/\u00fc") as running:
+            with pytest.raises(InvalidStatus) as caught:
+                await connect(running.uri(), proxy=None)
+            assert caught.value.response.status_code == 500
+    assert log.errors == ["UnicodeEncodeError"]
+
+
 async def test_origins() -> None:
     class Guarded(WebSocketProtocol):
         origins = (Origin("https://example.com"),)

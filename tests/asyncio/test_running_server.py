@@ -285,3 +285,27 @@ async def test_what_cannot_be_done_changes_nothing(
         assert not server.is_draining
         async with connect(uri_of(server), proxy=None):
             pass
+
+
+async def test_a_request_that_a_hook_looks_at_is_answered_before_the_drain_is_over() -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def hook(connection: ServerConnection, request: Request) -> None:
+        asked.set()
+        await answer.wait()
+
+    async with serve(echo, "127.0.0.1", 0, process_request=hook) as server:
+        port = server.sockets[0].getsockname()[1]
+        connecting = asyncio.create_task(_status_of(port))
+        await asked.wait()
+        draining = asyncio.create_task(server.drain(None))
+        await asyncio.sleep(0)
+        answer.set()
+        assert await connecting == 503
+        assert await draining == 0
+
+
+async def _status_of(port: int) -> int:
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(f"ws://127.0.0.1:{port}/", proxy=None)
+    return caught.value.response.status_code

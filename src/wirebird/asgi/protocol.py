@@ -180,8 +180,13 @@ class WebSocketProtocol(ServerConnection):
         elif self._is_full():
             self._refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections.\n")
         else:
-            scope = make_scope(self, self.request)
             logger = logging.getLogger("uvicorn.error")
+            try:
+                scope = make_scope(self, self.request)
+            except Exception:  # raised from here, uvicorn would forget us, and we would stay
+                logger.exception("The request cannot be told to the application\n")
+                self._refuse(http.HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error")
+                return
             self._conversation = Conversation(self, scope, logger)
             # Soon, and not now: an eager task would take the socket before uvicorn lets go of it.
             self.loop.call_soon(self._start, scope, logger)

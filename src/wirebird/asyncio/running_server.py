@@ -247,8 +247,10 @@ class Server:
         await asyncio.shield(self._ended)
 
     async def _wait_until_idle(self) -> None:
-        """Wait until all open connections have ended, and their handlers have returned."""
-        while self.all_connections or any(each._core is not None for each in self.opening):
+        """Wait until all open connections have ended, their handlers have returned, and requests
+        that hooks of the user's look at are answered.
+        """
+        while self.all_connections or any(each._is_awaited for each in self.opening):
             await self._one_has_ended()
 
     def _open_connections(self) -> list[ServerConnection]:

@@ -250,6 +250,11 @@ class ServerConnection(Connection, ServerEndpoint):
         return arrival is not None and arrival.is_told_later
 
     @property
+    def _is_awaited(self) -> bool:
+        """Whether something is owed to the client: it is open, or its request is not answered."""
+        return self._core is not None or (self.request is not None and not self.protocol.eof_sent)
+
+    @property
     def _is_answered(self) -> bool:
         """Whether what came was no request, and was answered; or the client is gone."""
         return self.protocol.handshake_exc is not None or self.protocol.has_eof
