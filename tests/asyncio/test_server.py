@@ -602,3 +602,22 @@ async def test_what_the_client_sends_before_the_answer_counts_from_the_answer() 
         deadline = connection.next_deadline()
         assert deadline is not None
         assert deadline > asyncio.get_running_loop().time()
+
+
+@pytest.mark.parametrize("keepalive", [None, True, (7, 8, 9)])
+async def test_listening_sockets_have_the_keepalive_that_connections_get(keepalive: Any) -> None:
+    async with serve(_nothing, "127.0.0.1", 0, tcp_keepalive=keepalive) as server:
+        (listening,) = server.sockets
+        is_on = listening.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert bool(is_on) == (keepalive is not None)
+        if isinstance(keepalive, tuple) and hasattr(socket, "TCP_KEEPCNT"):
+            assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 9
+
+
+async def test_a_keepalive_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="tcp_keepalive"):
+        serve(_nothing, "127.0.0.1", 0, tcp_keepalive=(0, 1, 1))
+
+
+async def _nothing(ws: Any) -> None:
+    pass

@@ -455,3 +455,26 @@ def test_one_who_goes_away_while_a_hook_works() -> None:
         go_on.set()
         wait_for_handlers(server)
     assert seen in ([], ["ConnectionClosedError"])
+
+
+@pytest.mark.parametrize("keepalive", [True, (7, 8, 9)])
+def test_the_system_asks_whether_clients_are_there(keepalive: Any) -> None:
+    seen: list[int] = []
+
+    def handler(ws: ServerConnection) -> None:
+        seen.append(ws.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+        if keepalive is not True and hasattr(socket, "TCP_KEEPCNT"):
+            assert ws.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 9
+        ws.send("seen")
+
+    with (
+        serving(handler, tcp_keepalive=keepalive) as server,
+        connect(uri_of(server), proxy=None) as ws,
+    ):
+        assert ws.recv() == "seen"
+    assert seen == [1]
+
+
+def test_a_keepalive_that_is_none_is_refused_before_we_listen() -> None:
+    with pytest.raises(ValueError, match="tcp_keepalive"):
+        serve(echo, "localhost", 0, tcp_keepalive=(0, 1, 1))

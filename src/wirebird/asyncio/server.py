@@ -19,6 +19,7 @@ from ..core.limits import Limits
 from ..core.origins import SameOrigin
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S, State
 from ..core.types import LoggerLike, Origin, PathLike, Subprotocol
+from ..dialing import TCPOptions
 from ..engine import engine_name
 from ..extensions.compression import Compression, server_extensions
 from ..http11 import SERVER
@@ -78,6 +79,7 @@ def serve(
     proxy_protocol: bool = False,
     limits: Limits | None = None,
     instrumentation: Instruments = None,
+    tcp_keepalive: bool | tuple[int, int, int] | None = None,
     **kwargs: Any,
 ) -> Server:
     """Serve WebSockets: awaited or as an asynchronous context manager, it starts to listen.
@@ -137,6 +139,8 @@ def serve(
             version 1 or 2, before TLS; one that does not is cut.
         limits: what all clients together may have, one address, and one connection.
         instrumentation: one or several, which are told of connections.
+        tcp_keepalive: True to have the system ask whether clients are still there, or how:
+            (seconds of silence before, seconds between, how often). None leaves that to the system.
         kwargs: for the loop's ``create_server``, such as ``ssl``, ``sock`` and ``start_serving``.
 
     Raises:
@@ -192,6 +196,8 @@ def serve(
             connection._use_callbacks(make_handler)
         return connection
 
+    tcp = TCPOptions(keepalive=tcp_keepalive)
+    tcp.check()
     is_unix = kwargs.pop("unix", False)
 
     async def create_server() -> asyncio.Server | Listener:
@@ -204,13 +210,15 @@ def serve(
             make, where = loop.create_unix_server, ()
         if proxy_protocol and kwargs.get("ssl"):
             before, arguments = header_before_tls(factory, open_timeout, kwargs)
-            return await make(before, *where, **arguments)
+            return await _listening(tcp, make, before, *where, **arguments)
         if engine_name(engine) != "native" or kwargs.get("ssl") or not can_listen(loop):
-            return await make(factory, *where, **kwargs)
+            return await _listening(tcp, make, factory, *where, **kwargs)
         # asyncio binds the sockets, the engine accepts connections.
         arguments = dict(kwargs, start_serving=False)
         listener = Listener(
-            await make(factory, *where, **arguments), factory, kwargs.get("backlog", 100)
+            await _listening(tcp, make, factory, *where, **arguments),
+            factory,
+            kwargs.get("backlog", 100),
         )
         if kwargs.get("start_serving", True):
             await listener.start_serving()
@@ -237,6 +245,24 @@ def serve(
         server.gate = Gate(server, limits)
     if process_request is None and process_response is None:
         server.at_once = AtOnce(server_header, open_timeout, handle)
+    return server
+
+
+async def _listening(
+    tcp: TCPOptions,
+    make: Callable[..., Awaitable[asyncio.Server]],
+    *args: Any,
+    start_serving: bool = True,
+    **kwargs: Any,
+) -> asyncio.Server:
+    """Make a server of asyncio; what its sockets are told before they listen, connections have."""
+    if tcp.keepalive is None:
+        return await make(*args, start_serving=start_serving, **kwargs)
+    server = await make(*args, start_serving=False, **kwargs)
+    for sock in server.sockets:
+        tcp.apply(sock)
+    if start_serving:
+        await server.start_serving()
     return server
 
 

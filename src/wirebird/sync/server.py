@@ -17,6 +17,7 @@ from ..core.headers import validate_subprotocols
 from ..core.origins import SameOrigin
 from ..core.rules import MAX_FRAGMENTS, MAX_MESSAGE_BYTES, WRITE_TIMEOUT_S, CloseCode, State
 from ..core.types import LoggerLike, Origin, PathLike, Subprotocol
+from ..dialing import TCPOptions
 from ..engine import engine_name
 from ..exceptions import InvalidProxyHeader
 from ..extensions.compression import Compression, server_extensions
@@ -63,6 +64,7 @@ def serve(
     trusted_proxies: Collection[str] | None = None,
     forwarded_headers: Collection[str] = FORWARDED_HEADERS,
     proxy_protocol: bool = False,
+    tcp_keepalive: bool | tuple[int, int, int] | None = None,
     **kwargs: Any,
 ) -> Server:
     """Serve WebSockets. It listens at once; ``Server.serve_forever`` accepts connections::
@@ -109,6 +111,8 @@ def serve(
             proxies write; the others are not looked at.
         proxy_protocol: whether every connection begins with a header of the PROXY protocol,
             version 1 or 2, before TLS; one that does not is cut.
+        tcp_keepalive: True to have the system ask whether clients are still there, or how:
+            (seconds of silence before, seconds between, how often). None leaves that to the system.
         kwargs: for ``socket.create_server``, such as ``backlog`` and ``reuse_port``.
 
     Raises:
@@ -121,7 +125,11 @@ def serve(
     engine_name(engine)
     proxies = proxies_of(trusted_proxies, forwarded_headers, proxy_protocol=proxy_protocol)
     make_connection = ServerConnection if create_connection is None else create_connection
+    tcp = TCPOptions(keepalive=tcp_keepalive)
+    tcp.check()
     listening = _listen(host, port, sock, **kwargs)
+    if tcp_keepalive is not None:
+        tcp.apply(listening)
 
     def make(stream: Stream, arrival: Arrival | None) -> ServerConnection:
         def choose(
