@@ -18,7 +18,7 @@ import pytest
 from tests.attacks.raw import echo_server, port_of, uri_of
 
 from wirebird.asyncio.client import connect
-from wirebird.asyncio.dialing import dial
+from wirebird.asyncio.dialing import dial, look_up
 from wirebird.client import process_exception
 from wirebird.testing import FakeClock
 
@@ -239,3 +239,13 @@ async def test_options_of_the_connection(nodelay: bool) -> None:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 9
         with pytest.raises(ValueError, match="tcp_keepalive"):
             connect(uri_of(server), tcp_keepalive=(0, 0, 0))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_an_address_is_not_looked_up(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def getaddrinfo(*_: object, **__: object) -> None:
+        raise AssertionError("a thread would wait for it")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    ((_, _, _, _, address),) = await look_up(host, 80)
+    assert address[:2] == (host, 80)

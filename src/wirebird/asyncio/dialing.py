@@ -53,6 +53,14 @@ async def look_up(
     host: str, port: int, family: int = 0, proto: int = 0, flags: int = 0
 ) -> list[AddressInfo]:
     """Return the addresses of a host; arguments and errors are those of ``dial``."""
+    try:  # what is an address needs no thread that waits
+        return list(
+            socket.getaddrinfo(
+                host, port, family, socket.SOCK_STREAM, proto, flags | socket.AI_NUMERICHOST
+            )
+        )
+    except (OSError, UnicodeError):
+        pass  # it is a name; or the other way says what is wrong with it
     with doing(f"looking up {host}"):
         infos = await asyncio.get_running_loop().getaddrinfo(
             host, port, family=family, type=socket.SOCK_STREAM, proto=proto, flags=flags
