@@ -207,7 +207,8 @@ class FirstMessage:
     server.
 
     Args:
-        timeout_s: seconds that it may take, with the check of it.
+        timeout_s: seconds that it may take; on asyncio with the check of it, which a thread
+            cannot be made to give up.
         max_bytes: of the message.
         extract: told the message, returns the token, or None where there is none in it; by
             default the message, a Text, is the token.
